@@ -1,0 +1,288 @@
+import { Injectable } from '@nestjs/common';
+import { type SubscriberRange, SubscriberStore } from '../groups/subscriber-store.ts';
+import type { Subscriber } from '../groups/subscriber.ts';
+import { Clock, isReached, plusMs } from '../platform/clock/clock.ts';
+import { Settings } from '../platform/config/settings.ts';
+import { Shutdown } from '../platform/lifecycle/shutdown.ts';
+import { Log } from '../platform/logging/log.ts';
+import { MessageStore } from '../schedule/message-store.ts';
+import { RenderError } from '../schedule/compiled-content.ts';
+import { ContentDamagedError, type Message, type MessageStatus } from '../schedule/message.ts';
+import type { BatchPointer, ClaimedBatch } from './batch.ts';
+import { Channel, type Mail, type SendResult } from './channels/channel.ts';
+import type { Delivery } from './delivery.ts';
+import { DeliveryStore, LeaseLostError, type Report } from './delivery-store.ts';
+import { BATCH_LEASE_MS, newToken } from './lease.ts';
+import { type MailMaker, MailMakers } from './mail-maker.ts';
+import { MessageStopper } from './message-stopper.ts';
+import {
+  afterLoss,
+  afterRenderFault,
+  afterSend,
+  afterSkip,
+  endWithoutSending,
+  type RetryRules,
+} from './next-state.ts';
+import { retryDelayMs } from './retry.ts';
+
+/** A delivery that has no outcome yet, and to whom. */
+interface Open {
+  readonly subscriber: Subscriber;
+  /** What the ledger has of it; absent before its first attempt. */
+  readonly before: Delivery | undefined;
+}
+
+/** A delivery that is about to be handed to the channel. */
+interface Ready extends Open {
+  readonly mail: Mail;
+}
+
+/** One claim of one batch, while it is worked. */
+interface Run {
+  readonly batch: ClaimedBatch;
+  readonly message: Message;
+  readonly rules: RetryRules;
+  /** Found out, and not in the ledger yet. */
+  unreported: Delivery[];
+  attempts: Report['attempts'];
+  /** Deferred, or in doubt and to be sent again: the batch waits for them. */
+  readonly waiting: Delivery[];
+  /** As the ledger last said. */
+  status: MessageStatus;
+}
+
+// All mails of a window are in memory at once; those of large messages go in smaller windows.
+const WINDOW_BYTES = 16 * 1024 * 1024;
+
+/** Works one batch from claim to settlement. */
+@Injectable()
+export class BatchWorker {
+  constructor(
+    private readonly messages: MessageStore,
+    private readonly deliveries: DeliveryStore,
+    private readonly subscribers: SubscriberStore,
+    private readonly channel: Channel,
+    private readonly mailMakers: MailMakers,
+    private readonly stopper: MessageStopper,
+    private readonly shutdown: Shutdown,
+    private readonly clock: Clock,
+    private readonly settings: Settings,
+    private readonly log: Log,
+  ) {}
+
+  /**
+   * Works the batch where it can be claimed; does nothing where it cannot, so a pointer may come twice.
+   * What it throws was not foreseen: the lease then ends by itself, the batch is claimed again, and what was in flight is in doubt.
+   */
+  async work(pointer: BatchPointer): Promise<void> {
+    const now = this.clock.now();
+    const terms = { token: newToken(), now, until: plusMs(now, BATCH_LEASE_MS) };
+    const batch = await this.deliveries.claim(pointer, terms);
+    if (!batch) {
+      return;
+    }
+    try {
+      await this.#workClaimed(batch);
+    } catch (error) {
+      if (!(error instanceof LeaseLostError)) {
+        throw error;
+      }
+      this.log.warn('batch.lease-lost', { message_key: batch.messageKey });
+    }
+  }
+
+  async #workClaimed(batch: ClaimedBatch): Promise<void> {
+    const message = await this.messages.find(batch.group, batch.messageKey);
+    if (!message) {
+      throw new Error(`There is a batch of message ${batch.messageKey}, but no such message.`);
+    }
+    const run: Run = {
+      batch,
+      message,
+      rules: { onUnknown: message.onUnknown, maxAttempts: this.settings.maxAttempts },
+      unreported: [],
+      attempts: undefined,
+      waiting: [],
+      status: message.status,
+    };
+    const open = await this.#readOpen(run);
+    const mailMaker = await this.#mailMakerFor(run);
+    const isThrough = mailMaker !== undefined && (await this.#sendAll(run, open, mailMaker));
+    await (isThrough ? this.#settle(run) : this.#giveBack(run));
+  }
+
+  /** Who is still to get it. Whoever left the group, or was being handed over when the last worker was lost, is decided upon here. */
+  async #readOpen(run: Run): Promise<readonly Open[]> {
+    const { batch } = run;
+    const now = this.clock.now();
+    const known = new Map(
+      (await this.deliveries.readDeliveries(batch)).map((delivery) => [delivery.key, delivery]),
+    );
+    const members = (await this.subscribers.readRange(batch.group, batch)).filter((subscriber) =>
+      isReached(subscriber.joinedAt, batch.cutAt),
+    );
+    const present = new Set(members.map((subscriber) => subscriber.key));
+    for (const before of known.values()) {
+      if (!before.outcome && !present.has(before.key)) {
+        run.unreported.push(afterSkip(before, before, 'The subscriber has left the group.', now));
+      }
+    }
+    return members
+      .map((subscriber) => ({ subscriber, before: known.get(subscriber.key) }))
+      .filter(({ before }) => before?.outcome === undefined)
+      .map((open) => this.#resolveLoss(run, open, now))
+      .filter(({ before }) => before?.outcome === undefined);
+  }
+
+  #resolveLoss(run: Run, open: Open, now: Temporal.Instant): Open {
+    const { inFlight } = run.batch;
+    const { key } = open.subscriber;
+    if (!inFlight || key < inFlight.first || key > inFlight.last) {
+      return open;
+    }
+    const doubtful = afterLoss(open.subscriber, open.before, run.rules, now);
+    run.unreported.push(doubtful);
+    return { ...open, before: doubtful };
+  }
+
+  /** Absent where the content is not what was scheduled: that stops the message. */
+  async #mailMakerFor(run: Run): Promise<MailMaker | undefined> {
+    try {
+      return await this.mailMakers.for(run.message);
+    } catch (error) {
+      if (!(error instanceof ContentDamagedError)) {
+        throw error;
+      }
+      await this.stopper.stop(run.message, `${error.message} Restore it, or schedule the message anew.`);
+      return undefined;
+    }
+  }
+
+  /** False where the batch is to be given back before its end: the message or the process stops. */
+  async #sendAll(run: Run, open: readonly Open[], mailMaker: MailMaker): Promise<boolean> {
+    const windowSize = this.#windowSize(run.message);
+    for (let start = 0; start < open.length; start += windowSize) {
+      if (this.shutdown.isStopping) {
+        return false;
+      }
+      const window = open.slice(start, start + windowSize);
+      if (!(await this.#sendWindow(run, window, mailMaker))) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  async #sendWindow(run: Run, window: readonly Open[], mailMaker: MailMaker): Promise<boolean> {
+    const ready = await this.#prepare(run, window, mailMaker);
+    const first = ready.at(0);
+    const last = ready.at(-1);
+    if (!first || !last) {
+      return true;
+    }
+    await this.#advance(run, { first: first.subscriber.key, last: last.subscriber.key });
+    if (run.status === 'cancelled') {
+      await this.#prepare(run, ready, mailMaker);
+      return true;
+    }
+    if (run.status !== 'sending') {
+      return false;
+    }
+    const at = this.clock.now();
+    const results = await this.channel.send(ready.map(({ mail }) => mail));
+    return this.#take(run, ready, results, at);
+  }
+
+  /** Makes the mails; whoever is not to get one, or for whom none can be made, is decided upon here. */
+  async #prepare(run: Run, window: readonly Open[], mailMaker: MailMaker): Promise<readonly Ready[]> {
+    const ready: Ready[] = [];
+    for (const open of window) {
+      const now = this.clock.now();
+      const end = endWithoutSending({ ...open, message: run.message, status: run.status, now });
+      if (end) {
+        run.unreported.push(end);
+        continue;
+      }
+      try {
+        ready.push({ ...open, mail: await mailMaker.make(open.subscriber, now) });
+      } catch (error) {
+        if (!(error instanceof RenderError)) {
+          throw error;
+        }
+        run.unreported.push(afterRenderFault(open.subscriber, open.before, error.message, now));
+      }
+    }
+    return ready;
+  }
+
+  async #take(
+    run: Run,
+    ready: readonly Ready[],
+    results: readonly SendResult[],
+    at: Temporal.Instant,
+  ): Promise<boolean> {
+    const now = this.clock.now();
+    let refusal: string | undefined;
+    for (const [index, open] of ready.entries()) {
+      const result = results[index];
+      if (!result) {
+        throw new Error(`The channel ${this.channel.name} has not answered for every mail.`);
+      }
+      if (result.kind === 'refused') {
+        refusal = result.reason;
+        continue;
+      }
+      const delivery = afterSend(open.subscriber, open.before, result, run.rules, now);
+      run.unreported.push(delivery);
+      if (!delivery.outcome) {
+        run.waiting.push(delivery);
+      }
+    }
+    const hasAccepted = results.some((result) => result.kind === 'accepted');
+    run.attempts = { at, acceptedAt: hasAccepted ? now : undefined };
+    if (refusal !== undefined) {
+      await this.stopper.stop(run.message, refusal);
+    }
+    return refusal === undefined;
+  }
+
+  async #advance(run: Run, next: SubscriberRange | undefined): Promise<void> {
+    const now = this.clock.now();
+    run.status = await this.deliveries.advance(run.batch, {
+      ...this.#report(run, now),
+      next,
+      leaseUntil: plusMs(now, BATCH_LEASE_MS),
+    });
+  }
+
+  async #settle(run: Run): Promise<void> {
+    const now = this.clock.now();
+    const attempt = Math.max(0, ...run.waiting.map((delivery) => delivery.attempt));
+    const status = await this.deliveries.settle(run.batch, {
+      ...this.#report(run, now),
+      retryAt: run.waiting.length > 0 ? plusMs(now, retryDelayMs(attempt, Math.random)) : undefined,
+    });
+    this.log.debug('batch.settled', { message_key: run.message.key, waiting_count: run.waiting.length });
+    if (status === 'sent') {
+      this.log.info('message.sent', { message_key: run.message.key, group: run.message.group });
+    }
+  }
+
+  async #giveBack(run: Run): Promise<void> {
+    await this.#advance(run, undefined);
+    await this.deliveries.release(run.batch, this.clock.now());
+    this.log.info('batch.given-back', { message_key: run.message.key, status: run.status });
+  }
+
+  /** Takes what is unreported out of the run: it is written once. */
+  #report(run: Run, now: Temporal.Instant): Report {
+    const report = { results: run.unreported, attempts: run.attempts, now };
+    run.unreported = [];
+    run.attempts = undefined;
+    return report;
+  }
+
+  #windowSize(message: Message): number {
+    return Math.max(1, Math.min(this.channel.window, Math.floor(WINDOW_BYTES / message.content.bytes)));
+  }
+}

@@ -1,0 +1,52 @@
+import type { GroupName } from '../groups/group.ts';
+import type { SubscriberKey } from '../groups/subscriber.ts';
+import type { Member, SubscriberRange } from '../groups/subscriber-store.ts';
+import { later } from '../platform/clock/clock.ts';
+import type { Lease, MessageKey } from '../schedule/message.ts';
+
+/** At most this many subscribers in a batch: SES takes 50 destinations in one SendBulkEmail (SES API reference, SendBulkEmail). */
+export const BATCH_SIZE = 50;
+
+/** Names a batch; what travels on the work queue. */
+export interface BatchPointer {
+  readonly group: GroupName;
+  readonly messageKey: MessageKey;
+  readonly first: SubscriberKey;
+}
+
+/** A contiguous range of a group's subscribers, for one message. Unit of work, of lease and of retry. */
+export interface Batch extends BatchPointer, SubscriberRange {
+  /** Subscribers in the range when it was cut. */
+  readonly count: number;
+  /** Whoever joined after this moment is not in it; never earlier than anybody in it joined, whatever clocks say. */
+  readonly cutAt: Temporal.Instant;
+}
+
+/** A batch that somebody works on, and what is known of it from before. */
+export interface ClaimedBatch extends Batch {
+  readonly lease: Lease;
+  /** The subscribers who were being handed to the channel when the last worker was heard of: whoever of them has no outcome is in doubt. */
+  readonly inFlight: SubscriberRange | undefined;
+}
+
+/** A range that a cut makes out of consecutive members. */
+export interface CutRange extends SubscriberRange {
+  readonly count: number;
+  /** When the last of them joined. */
+  readonly lastJoinedAt: Temporal.Instant;
+}
+
+/** Cuts consecutive members of a group into contiguous ranges of at most `size`; each of them is in exactly one. */
+export function cutRanges(members: readonly Member[], size: number): readonly CutRange[] {
+  const ranges: CutRange[] = [];
+  for (let start = 0; start < members.length; start += size) {
+    const slice = members.slice(start, start + size);
+    const first = slice.at(0);
+    const last = slice.at(-1);
+    if (first && last) {
+      const lastJoinedAt = slice.map((member) => member.joinedAt).reduce(later);
+      ranges.push({ first: first.key, last: last.key, count: slice.length, lastJoinedAt });
+    }
+  }
+  return ranges;
+}

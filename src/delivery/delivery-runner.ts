@@ -1,0 +1,34 @@
+import { type BeforeApplicationShutdown, Injectable, type OnApplicationBootstrap } from '@nestjs/common';
+import { Shutdown } from '../platform/lifecycle/shutdown.ts';
+import { Log } from '../platform/logging/log.ts';
+import { Channel } from './channels/channel.ts';
+import { DueScanner } from './due-scanner.ts';
+import { Worker } from './worker.ts';
+
+/** Runs scanner and worker for as long as the application runs. */
+@Injectable()
+export class DeliveryRunner implements OnApplicationBootstrap, BeforeApplicationShutdown {
+  constructor(
+    private readonly scanner: DueScanner,
+    private readonly worker: Worker,
+    private readonly channel: Channel,
+    private readonly shutdown: Shutdown,
+    private readonly log: Log,
+  ) {}
+
+  onApplicationBootstrap(): void {
+    this.scanner.start();
+    this.worker.start();
+  }
+
+  /** What is in flight ends and is settled; the rest is given back, so that nothing waits for a lease to end. */
+  async beforeApplicationShutdown(): Promise<void> {
+    const isDone = await this.shutdown.waitFor(this.#stop());
+    this.log.info('delivery.stopped', { complete: isDone });
+  }
+
+  async #stop(): Promise<void> {
+    await Promise.all([this.scanner.stop(), this.worker.stop()]);
+    await this.channel.close();
+  }
+}

@@ -1,0 +1,116 @@
+import type { GroupName } from '../groups/group.ts';
+import type { SubscriberKey } from '../groups/subscriber.ts';
+import type { SubscriberRange } from '../groups/subscriber-store.ts';
+import { DomainError } from '../platform/errors/domain-error.ts';
+import type { ClaimTerms } from '../schedule/message-store.ts';
+import type { MessageKey, MessageStatus } from '../schedule/message.ts';
+import type { Batch, BatchPointer, ClaimedBatch } from './batch.ts';
+import type { Delivery, Outcome } from './delivery.ts';
+
+/** The next batches of a message, and how far they reach. */
+export interface Cut {
+  readonly group: GroupName;
+  readonly messageKey: MessageKey;
+  readonly token: string;
+  /** The position on which the cut was decided. */
+  readonly after: SubscriberKey | undefined;
+  readonly batches: readonly Batch[];
+  readonly complete: boolean;
+  readonly now: Temporal.Instant;
+  readonly leaseUntil: Temporal.Instant;
+}
+
+/** What a worker found out, to be written at once. */
+export interface Report {
+  readonly results: readonly Delivery[];
+  /** When the channel was last asked, and when it last said yes; for the message's latencies. */
+  readonly attempts:
+    { readonly at: Temporal.Instant; readonly acceptedAt: Temporal.Instant | undefined } | undefined;
+  readonly now: Temporal.Instant;
+}
+
+export interface Progress extends Report {
+  /** Whom the worker is about to hand to the channel; nobody where it only reports. */
+  readonly next: SubscriberRange | undefined;
+  readonly leaseUntil: Temporal.Instant;
+}
+
+export interface Settlement extends Report {
+  /** When what is still pending is tried again; absent where nothing is. */
+  readonly retryAt: Temporal.Instant | undefined;
+}
+
+export interface DeliveryPage {
+  readonly after: SubscriberKey | undefined;
+  readonly limit: number;
+  readonly outcome: Outcome | undefined;
+}
+
+/** Thrown on writing under a lease that has ended or that somebody else took. Whatever was to be written is not; send nothing more. */
+export class LeaseLostError extends DomainError {
+  readonly kind = 'conflict';
+  readonly code = 'lease-lost';
+
+  constructor(what: string, options?: ErrorOptions) {
+    super(`The lease of ${what} is not held any more.`, options);
+  }
+}
+
+/**
+ * The ledger: batches, deliveries and the counters of their message, which change together or not at all.
+ * Every write names the lease under which it is made, so that a worker that was paused past its lease can record nothing.
+ */
+export abstract class DeliveryStore {
+  /**
+   * Writes the batches, the message's position behind the last of them and its counters in one transaction, and renews the message's lease.
+   * A second run finds another position and throws, so nobody is in two batches.
+   * The last cut (`complete`) of a message that has no batch left open finishes it.
+   * @throws {LeaseLostError} where the lease is not `token`'s any more, or the position is not `after`.
+   */
+  abstract cut(cut: Cut): Promise<void>;
+
+  /** The batches of a message that can be claimed at `now`, in order of their first subscriber. */
+  abstract findClaimable(
+    messageKey: MessageKey,
+    now: Temporal.Instant,
+    page: { readonly after: SubscriberKey | undefined; readonly limit: number },
+  ): Promise<readonly BatchPointer[]>;
+
+  /** The batch in whose range `key` lies. */
+  abstract findBatch(messageKey: MessageKey, key: SubscriberKey): Promise<Batch | undefined>;
+
+  /** Takes the lease of a batch. `undefined` where it is settled, is to wait longer, has a lease that has not ended, or does not exist. */
+  abstract claim(pointer: BatchPointer, terms: ClaimTerms): Promise<ClaimedBatch | undefined>;
+
+  /**
+   * Writes the results, with the message's counters, and marks `next` as in flight, in one transaction; renews the lease.
+   * Answers the message's status: `next` is in flight only where that is `sending`; otherwise hand nothing over.
+   * @throws {LeaseLostError}
+   */
+  abstract advance(batch: ClaimedBatch, progress: Progress): Promise<MessageStatus>;
+
+  /**
+   * Writes the last results and ends the lease. With `retryAt` the batch waits until then, and the message wakes no later;
+   * without, it is settled: who left the group before the batch was worked counts as skipped, and a message whose last batch
+   * this was is finished. Answers the message's status after that.
+   * @throws {LeaseLostError}
+   */
+  abstract settle(batch: ClaimedBatch, settlement: Settlement): Promise<MessageStatus>;
+
+  /** Ends the lease; the batch can be claimed again at once. Does nothing where the lease is another's. */
+  abstract release(batch: ClaimedBatch, now: Temporal.Instant): Promise<void>;
+
+  abstract findDelivery(messageKey: MessageKey, key: SubscriberKey): Promise<Delivery | undefined>;
+
+  /** Deliveries that were worked, in order of subscriber. */
+  abstract listDeliveries(messageKey: MessageKey, page: DeliveryPage): Promise<readonly Delivery[]>;
+
+  /** The deliveries of one batch that were worked before, in order of subscriber. */
+  abstract readDeliveries(batch: Batch): Promise<readonly Delivery[]>;
+
+  /**
+   * Finishes a message whose batches are all cut and settled; does nothing to another.
+   * A message that is `sending` becomes `sent`; its wake is removed.
+   */
+  abstract finish(group: GroupName, messageKey: MessageKey): Promise<void>;
+}

@@ -1,0 +1,46 @@
+import { Module } from '@nestjs/common';
+import { Settings } from '../platform/config/settings.ts';
+import { assertNever } from '../platform/errors/assert-never.ts';
+import { ScheduleModule } from '../schedule/schedule.module.ts';
+import { BatchWorker } from './batch-worker.ts';
+import { Channel } from './channels/channel.ts';
+import { OutboxChannel } from './channels/outbox.channel.ts';
+import { SmtpChannel } from './channels/smtp.channel.ts';
+import { DeliveriesController } from './deliveries.controller.ts';
+import { DeliveryRunner } from './delivery-runner.ts';
+import { Dispatcher } from './dispatcher.ts';
+import { DueScanner } from './due-scanner.ts';
+import { MailMakers } from './mail-maker.ts';
+import { MessageStopper } from './message-stopper.ts';
+import { Outbox } from './outbox/outbox.ts';
+import { OutboxController } from './outbox/outbox.controller.ts';
+import { Worker } from './worker.ts';
+
+/** HOW IT GOES OUT: due scan, dispatch, batches, worker, ledger, channels. */
+@Module({
+  imports: [ScheduleModule],
+  controllers: [DeliveriesController, OutboxController],
+  providers: [
+    { provide: Channel, useFactory: openChannel, inject: [Settings] },
+    BatchWorker,
+    DeliveryRunner,
+    Dispatcher,
+    DueScanner,
+    MailMakers,
+    MessageStopper,
+    Outbox,
+    Worker,
+  ],
+})
+export class DeliveryModule {}
+
+function openChannel(settings: Settings): Channel {
+  switch (settings.mail) {
+    case 'smtp':
+      return new SmtpChannel({ url: settings.smtpUrl ?? '', connections: settings.smtpConnections });
+    case 'outbox':
+      return new OutboxChannel(settings.dataDir);
+    default:
+      return assertNever(settings.mail);
+  }
+}

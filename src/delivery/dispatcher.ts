@@ -1,0 +1,105 @@
+import { Injectable } from '@nestjs/common';
+import { SubscriberStore } from '../groups/subscriber-store.ts';
+import type { SubscriberKey } from '../groups/subscriber.ts';
+import { Clock, later, MINUTE_MS, msBetween, plusMs } from '../platform/clock/clock.ts';
+import { Shutdown } from '../platform/lifecycle/shutdown.ts';
+import { Log } from '../platform/logging/log.ts';
+import { MessageStore } from '../schedule/message-store.ts';
+import type { Message } from '../schedule/message.ts';
+import { type Batch, BATCH_SIZE, cutRanges } from './batch.ts';
+import { DeliveryStore, LeaseLostError } from './delivery-store.ts';
+import { MESSAGE_LEASE_MS } from './lease.ts';
+import { WorkQueue } from './work-queue.ts';
+
+// One DynamoDB transaction takes 100 items (DynamoDB API reference, TransactWriteItems): the message and its batches.
+const BATCHES_PER_CUT = 99;
+const CLAIMABLE_PAGE = 1_000;
+// How often a message at work is looked at for batches that were left behind.
+const CHECK_EVERY_MS = MINUTE_MS;
+
+/** Cuts a claimed message into batches and puts them on the work queue. */
+@Injectable()
+export class Dispatcher {
+  constructor(
+    private readonly messages: MessageStore,
+    private readonly deliveries: DeliveryStore,
+    private readonly subscribers: SubscriberStore,
+    private readonly queue: WorkQueue,
+    private readonly shutdown: Shutdown,
+    private readonly clock: Clock,
+    private readonly log: Log,
+  ) {}
+
+  /**
+   * Goes on from the position at which the message stands, whoever brought it there; puts batches that were left behind on the
+   * queue again; finishes a message that has nothing left. Ends quietly where the lease is lost: another one goes on then.
+   */
+  async dispatch(message: Message, token: string): Promise<void> {
+    try {
+      if (message.dispatch.batchesCut > message.dispatch.batchesSettled) {
+        await this.#pushLeftBehind(message);
+      }
+      if (message.status === 'sending' && !message.dispatch.complete) {
+        await this.#cut(message, token);
+      }
+    } catch (error) {
+      if (!(error instanceof LeaseLostError)) {
+        throw error;
+      }
+      this.log.info('dispatch.lease-lost', { message_key: message.key });
+      return;
+    }
+    await this.deliveries.finish(message.group, message.key);
+    const nextMs = this.shutdown.isStopping ? 0 : CHECK_EVERY_MS;
+    await this.messages.rest(message.group, message.key, token, plusMs(this.clock.now(), nextMs));
+  }
+
+  async #cut(message: Message, token: string): Promise<void> {
+    let after = message.dispatch.through;
+    let subscriberCount = 0;
+    for (let complete = false; !complete && !this.shutdown.isStopping;) {
+      const members = await this.subscribers.pageMembers(message.group, after, BATCHES_PER_CUT * BATCH_SIZE);
+      complete = members.length < BATCHES_PER_CUT * BATCH_SIZE;
+      const now = this.clock.now();
+      const batches = cutRanges(members, BATCH_SIZE).map(({ lastJoinedAt, ...range }): Batch => ({
+        ...range,
+        group: message.group,
+        messageKey: message.key,
+        cutAt: later(lastJoinedAt, now),
+      }));
+      await this.deliveries.cut({
+        group: message.group,
+        messageKey: message.key,
+        token,
+        after,
+        batches,
+        complete,
+        now,
+        leaseUntil: plusMs(now, MESSAGE_LEASE_MS),
+      });
+      // After the record: a pointer to a batch that is not there would be thrown away.
+      await this.queue.push(batches);
+      after = members.at(-1)?.key ?? after;
+      subscriberCount += members.length;
+    }
+    this.log.info('message.dispatched', {
+      message_key: message.key,
+      group: message.group,
+      subscriber_count: subscriberCount,
+      late_ms: msBetween(message.dueAt, this.clock.now()),
+    });
+  }
+
+  async #pushLeftBehind(message: Message): Promise<void> {
+    let after: SubscriberKey | undefined;
+    for (;;) {
+      const page = { after, limit: CLAIMABLE_PAGE };
+      const pointers = await this.deliveries.findClaimable(message.key, this.clock.now(), page);
+      await this.queue.push(pointers);
+      after = pointers.at(-1)?.first;
+      if (pointers.length < CLAIMABLE_PAGE) {
+        return;
+      }
+    }
+  }
+}

@@ -1,0 +1,191 @@
+import { Injectable } from '@nestjs/common';
+import { Clock, type Disarm, isReached, plusMs, SECOND_MS } from '../platform/clock/clock.ts';
+import { Settings } from '../platform/config/settings.ts';
+import { VersionMismatchError } from '../platform/errors/version-mismatch-error.ts';
+import { Log } from '../platform/logging/log.ts';
+import { MessageStore, type Waking } from '../schedule/message-store.ts';
+import type { Message } from '../schedule/message.ts';
+import { judgeLateness } from '../schedule/missed-rule.ts';
+import { WakeSignal } from '../schedule/wake-signal.ts';
+import { Dispatcher } from './dispatcher.ts';
+import { MESSAGE_LEASE_MS, newToken } from './lease.ts';
+
+const SCAN_EVERY_MS = SECOND_MS;
+// Scanners that started together drift apart, so that they do not all ask at the same moment.
+const SCAN_JITTER = 0.2;
+// Timers are armed this far ahead: several scans fit in, so one that fails or is late costs no punctuality.
+const LOOK_AHEAD_MS = 5 * SECOND_MS;
+// One page of candidates; a full page is followed by the next as soon as it is attended to.
+const SCAN_LIMIT = 1_000;
+// Messages attended to side by side: their dispatch is mostly waiting for the store.
+const ATTEND_AT_ONCE = 16;
+
+/**
+ * Finds messages whose wake is near, arms a timer for each, and attends to it at its time. Any number of scanners may run:
+ * a claim decides who gets a message. The timer makes it punctual; the scan is the safety net.
+ */
+@Injectable()
+export class DueScanner {
+  readonly #armed = new Map<string, { readonly wakeAt: Temporal.Instant; readonly disarm: Disarm }>();
+  readonly #due = new Map<string, Waking>();
+  readonly #attending = new Map<string, Promise<void>>();
+  #nextScan: Disarm | undefined;
+  #scanning: Promise<void> | undefined;
+  #pageWasFull = false;
+  #isRunning = false;
+
+  constructor(
+    private readonly messages: MessageStore,
+    private readonly dispatcher: Dispatcher,
+    private readonly wakes: WakeSignal,
+    private readonly clock: Clock,
+    private readonly settings: Settings,
+    private readonly log: Log,
+  ) {}
+
+  /** Scans every second, until `stop`. */
+  start(): void {
+    this.#isRunning = true;
+    this.wakes.listen((waking) => this.#arm(waking));
+    this.#scanIn(0);
+  }
+
+  /** Starts nothing more, and waits for what has begun. */
+  async stop(): Promise<void> {
+    this.#isRunning = false;
+    this.#nextScan?.();
+    for (const { disarm } of this.#armed.values()) {
+      disarm();
+    }
+    this.#armed.clear();
+    this.#due.clear();
+    await this.#scanning;
+    await Promise.all(this.#attending.values());
+  }
+
+  /** Attends to whatever is due now, and resolves when that is done. */
+  async runOnce(): Promise<void> {
+    for (const waking of await this.messages.findWaking(this.clock.now(), SCAN_LIMIT)) {
+      await this.#attend(waking);
+    }
+  }
+
+  #scanIn(delayMs: number): void {
+    this.#nextScan?.();
+    this.#nextScan = this.clock.arm(plusMs(this.clock.now(), delayMs), () => {
+      this.#scanning = this.#scan();
+    });
+  }
+
+  async #scan(): Promise<void> {
+    let isFull = false;
+    try {
+      const found = await this.messages.findWaking(plusMs(this.clock.now(), LOOK_AHEAD_MS), SCAN_LIMIT);
+      isFull = found.length === SCAN_LIMIT;
+      for (const waking of found) {
+        this.#arm(waking);
+      }
+    } catch (error) {
+      this.log.error('scan.failed', { err: error }); // the next one finds what this one did not
+    }
+    this.#pageWasFull = isFull;
+    if (this.#isRunning) {
+      this.#scanIn(Math.round(SCAN_EVERY_MS * (1 + SCAN_JITTER * (Math.random() - 0.5))));
+    }
+  }
+
+  #arm(waking: Waking): void {
+    if (!this.#isRunning || this.#due.has(waking.key) || this.#attending.has(waking.key)) {
+      return;
+    }
+    const armed = this.#armed.get(waking.key);
+    if (armed?.wakeAt.equals(waking.wakeAt) === true) {
+      return;
+    }
+    armed?.disarm();
+    this.#armed.delete(waking.key);
+    const now = this.clock.now();
+    if (isReached(waking.wakeAt, now)) {
+      this.#ring(waking);
+    } else if (isReached(waking.wakeAt, plusMs(now, LOOK_AHEAD_MS))) {
+      const disarm = this.clock.arm(waking.wakeAt, () => this.#ring(waking));
+      this.#armed.set(waking.key, { wakeAt: waking.wakeAt, disarm });
+    }
+  }
+
+  #ring(waking: Waking): void {
+    this.#armed.delete(waking.key);
+    this.#due.set(waking.key, waking);
+    this.#attendNext();
+  }
+
+  #attendNext(): void {
+    for (const [key, waking] of this.#due) {
+      if (this.#attending.size >= ATTEND_AT_ONCE) {
+        return;
+      }
+      this.#due.delete(key);
+      const attended = this.#attendSafely(waking).finally(() => {
+        this.#attending.delete(key);
+        this.#attendNext();
+      });
+      this.#attending.set(key, attended);
+    }
+    if (this.#pageWasFull && this.#isRunning && this.#due.size === 0) {
+      this.#pageWasFull = false;
+      this.#scanIn(0);
+    }
+  }
+
+  async #attendSafely(waking: Waking): Promise<void> {
+    try {
+      await this.#attend(waking);
+    } catch (error) {
+      // Its wake stays or comes with the end of the lease, so that a scan finds it again.
+      this.log.error('message.attend-failed', { message_key: waking.key, err: error });
+    }
+  }
+
+  async #attend(waking: Waking): Promise<void> {
+    const message = await this.messages.find(waking.group, waking.key);
+    if (!message || !(await this.#mayGo(message))) {
+      return;
+    }
+    const now = this.clock.now();
+    const token = newToken();
+    const claimed = await this.messages.claim(message.group, message.key, {
+      token,
+      now,
+      until: plusMs(now, MESSAGE_LEASE_MS),
+    });
+    if (claimed) {
+      await this.dispatcher.dispatch(claimed, token);
+    }
+  }
+
+  /** False where the message is too late to go out; it is held or skipped then. */
+  async #mayGo(message: Message): Promise<boolean> {
+    if (message.status !== 'scheduled') {
+      return true;
+    }
+    const verdict = judgeLateness(message, this.clock.now(), this.settings.missedGraceMs);
+    if (verdict.kind === 'go') {
+      return true;
+    }
+    const status = verdict.kind === 'hold' ? 'held' : 'skipped';
+    try {
+      await this.messages.change(message.group, message.key, message.version, {
+        status,
+        reason: verdict.reason,
+        wakeAt: undefined,
+      });
+      this.log.warn(`message.${status}`, { message_key: message.key, group: message.group });
+    } catch (error) {
+      if (!(error instanceof VersionMismatchError)) {
+        throw error;
+      }
+      // Somebody changed or claimed it meanwhile: what it is now is found by its wake.
+    }
+    return false;
+  }
+}

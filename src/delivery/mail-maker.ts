@@ -1,0 +1,72 @@
+import { Injectable } from '@nestjs/common';
+import { GroupStore } from '../groups/group-store.ts';
+import type { Subscriber } from '../groups/subscriber.ts';
+import { Settings } from '../platform/config/settings.ts';
+import { type CompiledContent, compileContent } from '../schedule/compiled-content.ts';
+import { openContent } from '../schedule/content.ts';
+import { MessageStore } from '../schedule/message-store.ts';
+import type { Message } from '../schedule/message.ts';
+import type { Mail } from './channels/channel.ts';
+import { composeMail } from './mime.ts';
+
+// Messages whose content is kept ready: as many as are commonly sent at once. The largest content is some 10 MB.
+const KEPT = 4;
+
+/** Makes the mails of one message. */
+export interface MailMaker {
+  /** @throws {RenderError} where the template fails for this subscriber. */
+  make(subscriber: Subscriber, date: Temporal.Instant): Promise<Mail>;
+}
+
+/** Reads, verifies and compiles a message's content once, however many batches it has. */
+@Injectable()
+export class MailMakers {
+  readonly #compiled = new Map<string, Promise<CompiledContent>>();
+
+  constructor(
+    private readonly messages: MessageStore,
+    private readonly groups: GroupStore,
+    private readonly settings: Settings,
+  ) {}
+
+  /** @throws {ContentDamagedError} where the content is not what was scheduled. */
+  async for(message: Message): Promise<MailMaker> {
+    const content = await this.#compile(message);
+    const group = await this.groups.find(message.group);
+    const from = message.from ?? group?.from ?? this.settings.mailFrom;
+    const replyTo = message.replyTo ?? group?.replyTo;
+    return {
+      make: async (subscriber, date) => {
+        const rendered = content.render(subscriber);
+        return composeMail({
+          ...rendered,
+          from,
+          replyTo,
+          to: subscriber.email,
+          toName: subscriber.name,
+          messageKey: message.key,
+          date,
+        });
+      },
+    };
+  }
+
+  #compile(message: Message): Promise<CompiledContent> {
+    const id = `${message.key} ${message.content.sha256}`;
+    const kept = this.#compiled.get(id);
+    const compiled = kept ?? this.#read(message);
+    this.#compiled.delete(id);
+    this.#compiled.set(id, compiled); // the map keeps the order: the first is the one that was not needed for longest
+    if (!kept) {
+      compiled.catch(() => this.#compiled.delete(id)); // whoever awaits it hears of the error; the next one reads anew
+      for (const oldest of [...this.#compiled.keys()].slice(0, -KEPT)) {
+        this.#compiled.delete(oldest);
+      }
+    }
+    return compiled;
+  }
+
+  async #read(message: Message): Promise<CompiledContent> {
+    return compileContent(openContent(await this.messages.readContent(message)));
+  }
+}

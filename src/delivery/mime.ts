@@ -1,0 +1,87 @@
+import { createHash } from 'node:crypto';
+import MailComposer from 'nodemailer/lib/mail-composer';
+import { type Mailbox, parseMailbox } from '../groups/mailbox.ts';
+import { type SubscriberEmail, subscriberKey } from '../groups/subscriber.ts';
+import type { MessageKey } from '../schedule/message.ts';
+import type { Mail } from './channels/channel.ts';
+
+/** What a mail is made of. */
+export interface MailParts {
+  /** A mailbox such as `News <news@example.com>`; its address is also where bounces go. */
+  readonly from: string;
+  readonly replyTo: string | undefined;
+  readonly to: SubscriberEmail;
+  readonly toName: string | undefined;
+  readonly subject: string;
+  readonly html: string;
+  readonly text: string;
+  readonly messageKey: MessageKey;
+  readonly date: Temporal.Instant;
+}
+
+/*
+ * Measured (nodemailer 10.6, Node 26): 10 MB of HTML take 0.75 s in quoted-printable and 0.2 s in base64, in slices between which
+ * other work runs. Small parts stay readable in the source.
+ */
+const BASE64_FROM_LENGTH = 100_000;
+
+const DELIVERY_HASH_LENGTH = 16;
+
+// eslint-disable-next-line no-control-regex -- control characters are what it looks for
+const CONTROL_PATTERN = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g;
+
+/**
+ * Composes a mail to one subscriber, with nobody else's address in it: multipart/alternative, the text first and the HTML last
+ * (RFC 2046, 5.1.4: the last is the best). The same parts give the same Message-ID every time.
+ */
+export async function composeMail(parts: MailParts): Promise<Mail> {
+  const from = mailboxOf(parts.from);
+  const messageId = messageIdOf(parts, from);
+  const composer = new MailComposer({
+    from: { ...from },
+    to: { name: oneLine(parts.toName ?? ''), address: parts.to },
+    ...(parts.replyTo !== undefined && { replyTo: { ...mailboxOf(parts.replyTo) } }),
+    subject: oneLine(parts.subject),
+    messageId,
+    date: new Date(parts.date.epochMilliseconds),
+    text: { content: parts.text, contentTransferEncoding: encodingFor(parts.text) },
+    html: { content: parts.html, contentTransferEncoding: encodingFor(parts.html) },
+    newline: 'win', // RFC 5322, 2.1: lines end with CRLF
+    disableFileAccess: true,
+    disableUrlAccess: true,
+  });
+  const mime = await composer.compile().build();
+  return { envelopeFrom: from.address, to: parts.to, messageId, mime };
+}
+
+/** The hash by which a delivery is told from others of the same message, without showing the address. */
+export function deliveryHash(messageKey: MessageKey, to: SubscriberEmail): string {
+  return createHash('sha256')
+    .update(subscriberKey(to) + messageKey)
+    .digest('hex')
+    .slice(0, DELIVERY_HASH_LENGTH);
+}
+
+function messageIdOf({ messageKey, to }: MailParts, from: Mailbox): string {
+  const domain = from.address.slice(from.address.lastIndexOf('@') + 1);
+  return `<${messageKey}.${deliveryHash(messageKey, to)}@${domain}>`;
+}
+
+/** Whoever wrote the mailbox into a message, a group or the settings had it checked. */
+function mailboxOf(text: string): Mailbox {
+  const parse = parseMailbox(text);
+  if (parse.kind === 'invalid') {
+    throw new Error(`A mailbox that was accepted cannot be read any more. ${parse.detail}`);
+  }
+  return parse.mailbox;
+}
+
+// Either keeps every line within 76 characters, whatever is in it (RFC 2045, 6.7 and 6.8); RFC 5322, 2.1.1 allows 998.
+function encodingFor(text: string): 'quoted-printable' | 'base64' {
+  return text.length < BASE64_FROM_LENGTH ? 'quoted-printable' : 'base64';
+}
+
+// A name may hold what a header must not.
+function oneLine(text: string): string {
+  return text.replace(CONTROL_PATTERN, ' ').toWellFormed().trim();
+}

@@ -1,0 +1,151 @@
+import type { Subscriber } from '../groups/subscriber.ts';
+import { formatInstant, isReached } from '../platform/clock/clock.ts';
+import { assertNever } from '../platform/errors/assert-never.ts';
+import type { Message, MessageStatus, OnUnknown } from '../schedule/message.ts';
+import type { SendResult } from './channels/channel.ts';
+import type { Delivery } from './delivery.ts';
+
+/*
+ * What becomes of a delivery, decided without any I/O. `before` is what the ledger has of it, absent at its first attempt.
+ */
+
+export interface RetryRules {
+  readonly onUnknown: OnUnknown;
+  readonly maxAttempts: number;
+}
+
+/** What is known of a delivery when it is its turn. */
+export interface Turn {
+  readonly subscriber: Subscriber;
+  readonly before: Delivery | undefined;
+  readonly message: Pick<Message, 'expiresAt'>;
+  /** Of the message, as the ledger last said. */
+  readonly status: MessageStatus;
+  readonly now: Temporal.Instant;
+}
+
+/** The end of a delivery that is not to be handed to the channel (any more), or `undefined` where it is. */
+export function endWithoutSending(turn: Turn): Delivery | undefined {
+  const { subscriber, before, message, status, now } = turn;
+  if (status === 'cancelled') {
+    return afterSkip(subscriber, before, 'The message was cancelled.', now);
+  }
+  if (message.expiresAt && isReached(message.expiresAt, now)) {
+    const reason = `The message expired at ${formatInstant(message.expiresAt)}.`;
+    const skipped = afterSkip(subscriber, before, reason, now);
+    // Who was tried and deferred until then was not left out on purpose.
+    return skipped.outcome === 'skipped' && skipped.attempt > 0
+      ? { ...skipped, outcome: 'failed', reason: `${before?.reason ?? ''} ${reason}`.trim() }
+      : skipped;
+  }
+  return subscriber.status === 'active'
+    ? undefined
+    : afterSkip(subscriber, before, `The subscriber is ${subscriber.status}.`, now);
+}
+
+/** Not handed over on purpose; but who may have got it in an earlier attempt was not skipped. */
+export function afterSkip(
+  subscriber: Pick<Subscriber, 'key' | 'email'>,
+  before: Delivery | undefined,
+  reason: string,
+  at: Temporal.Instant,
+): Delivery {
+  return before !== undefined && before.unknownAttempts > 0
+    ? {
+        ...entry(subscriber, before, at),
+        outcome: 'unknown',
+        reason: `${before.reason ?? ''} ${reason}`.trim(),
+      }
+    : { ...entry(subscriber, before, at), outcome: 'skipped', reason };
+}
+
+/** The mail could not even be made; trying again would not help. */
+export function afterRenderFault(
+  subscriber: Subscriber,
+  before: Delivery | undefined,
+  reason: string,
+  at: Temporal.Instant,
+): Delivery {
+  return { ...entry(subscriber, before, at), outcome: 'failed', reason };
+}
+
+/** The worker was lost while this delivery was being handed over. */
+export function afterLoss(
+  subscriber: Pick<Subscriber, 'key' | 'email'>,
+  before: Delivery | undefined,
+  rules: RetryRules,
+  at: Temporal.Instant,
+): Delivery {
+  return doubt(subscriber, before, 'The worker was lost while handing it over.', rules, at);
+}
+
+/** `refused` is no attempt: the delivery stays as it was. */
+export function afterSend(
+  subscriber: Subscriber,
+  before: Delivery | undefined,
+  result: Exclude<SendResult, { kind: 'refused' }>,
+  rules: RetryRules,
+  at: Temporal.Instant,
+): Delivery {
+  const attempted = { ...entry(subscriber, before, at), attempt: (before?.attempt ?? 0) + 1 };
+  switch (result.kind) {
+    case 'accepted':
+      return { ...attempted, outcome: 'sent', providerId: result.providerId, reason: doubtNote(before) };
+    case 'rejected':
+      return { ...attempted, outcome: 'failed', reason: result.reason };
+    case 'deferred':
+      return attempted.attempt < rules.maxAttempts
+        ? { ...attempted, reason: result.reason }
+        : {
+            ...attempted,
+            outcome: attempted.unknownAttempts > 0 ? 'unknown' : 'failed',
+            reason: `${result.reason} (attempt ${attempted.attempt} was the last)`,
+          };
+    case 'unknown':
+      return doubt(subscriber, before, result.reason, rules, at);
+    default:
+      return assertNever(result);
+  }
+}
+
+function doubt(
+  subscriber: Pick<Subscriber, 'key' | 'email'>,
+  before: Delivery | undefined,
+  reason: string,
+  rules: RetryRules,
+  at: Temporal.Instant,
+): Delivery {
+  const attempt = (before?.attempt ?? 0) + 1;
+  const isFinal = rules.onUnknown === 'leave' || attempt >= rules.maxAttempts;
+  return {
+    ...entry(subscriber, before, at),
+    attempt,
+    unknownAttempts: (before?.unknownAttempts ?? 0) + 1,
+    outcome: isFinal ? 'unknown' : undefined,
+    reason,
+  };
+}
+
+/** Nothing is sent twice without saying so. */
+function doubtNote(before: Delivery | undefined): string | undefined {
+  return before !== undefined && before.unknownAttempts > 0
+    ? `It may have arrived more than once: an earlier attempt ended unknown. ${before.reason ?? ''}`.trim()
+    : undefined;
+}
+
+function entry(
+  subscriber: Pick<Subscriber, 'key' | 'email'>,
+  before: Delivery | undefined,
+  at: Temporal.Instant,
+): Delivery {
+  return {
+    key: subscriber.key,
+    email: subscriber.email,
+    outcome: undefined,
+    at,
+    attempt: before?.attempt ?? 0,
+    unknownAttempts: before?.unknownAttempts ?? 0,
+    providerId: undefined,
+    reason: undefined,
+  };
+}

@@ -1,0 +1,23 @@
+import { HOUR_MS, SECOND_MS } from '../platform/clock/clock.ts';
+
+// Greylisting servers mostly turn a sender away for 5 minutes (Postgrey's default is 300 s), and many faults are over sooner:
+// doubling from 30 s asks about four times in that while, which is cheap for one batch.
+const BASE_MS = 30 * SECOND_MS;
+
+// RFC 5321, 4.5.4.1: retry intervals SHOULD be at least 30 minutes, shorter ones where the reason is known. With full jitter
+// a ceiling of an hour gives 30 minutes on average, from the eighth attempt on.
+const CAP_MS = HOUR_MS;
+
+// Never at once: a server that has just said "later" would say it again.
+const FLOOR_MS = SECOND_MS;
+
+/**
+ * How long to wait after attempt number `attempt` (from 1) was deferred: whole milliseconds, drawn evenly between 1 s and a
+ * ceiling that doubles from 30 s to 1 h. The whole range, "full jitter", because batches that were deferred together would
+ * otherwise return together (AWS Architecture Blog, "Exponential Backoff And Jitter").
+ * @param random answers a number from 0 up to but not including 1, as `Math.random` does.
+ */
+export function retryDelayMs(attempt: number, random: () => number): number {
+  const ceilingMs = Math.min(CAP_MS, BASE_MS * 2 ** (attempt - 1));
+  return Math.floor(FLOOR_MS + random() * (ceilingMs - FLOOR_MS));
+}

@@ -1,0 +1,26 @@
+import type { BatchPointer } from './batch.ts';
+
+/** One pointer, as it was taken from the queue. */
+export interface Task {
+  readonly pointer: BatchPointer;
+  /**
+   * Says that this worker is through with it, well or not: after the ledger was written, never before. A batch that is not settled
+   * then is found by its message's wake. A second call does nothing.
+   */
+  done(): Promise<void>;
+}
+
+/**
+ * Tells workers which batches there are to work. At least once, in no promised order; a pointer may get lost,
+ * because the message's wake looks for batches that were left behind. Only a claim of the batch decides who works it.
+ */
+export abstract class WorkQueue {
+  /** A second call delivers the pointers again. */
+  abstract push(pointers: readonly BatchPointer[]): Promise<void>;
+
+  /**
+   * Up to `limit` tasks; waits for one until `signal` is aborted or for as long as the engine thinks fit, then answers none.
+   * A task that is not done is handed out again once its worker must be thought dead.
+   */
+  abstract pull(limit: number, signal: AbortSignal): Promise<readonly Task[]>;
+}

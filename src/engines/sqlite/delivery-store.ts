@@ -1,0 +1,382 @@
+import { Injectable } from '@nestjs/common';
+import type { Batch, BatchPointer, ClaimedBatch } from '../../delivery/batch.ts';
+import {
+  type Cut,
+  type DeliveryPage,
+  DeliveryStore,
+  LeaseLostError,
+  type Progress,
+  type Report,
+  type Settlement,
+} from '../../delivery/delivery-store.ts';
+import { type Delivery, type Outcome, OUTCOMES } from '../../delivery/delivery.ts';
+import { type GroupName, isGroupName } from '../../groups/group.ts';
+import { isSubscriberEmail, isSubscriberKey, type SubscriberKey } from '../../groups/subscriber.ts';
+import type { ClaimTerms } from '../../schedule/message-store.ts';
+import {
+  isMessageKey,
+  MESSAGE_STATUSES,
+  type MessageKey,
+  type MessageStatus,
+} from '../../schedule/message.ts';
+import { branded, instant, integer, oneOf, optionalText } from './row.ts';
+import { type Row, SqliteDatabase } from './sqlite-database.ts';
+
+const leaseFree = '(lease_until IS NULL OR lease_until <= :now)';
+const leaseHeld = 'lease_token = :token AND lease_until > :now';
+const thisBatch = 'message_key = :messageKey AND first_subscriber = :first';
+const inBatch = 'message_key = :messageKey AND subscriber BETWEEN :first AND :last';
+const SELECT_BATCH = 'SELECT batches.*, group_name FROM batches JOIN messages USING (message_key)';
+
+@Injectable()
+export class SqliteDeliveryStore extends DeliveryStore {
+  constructor(private readonly database: SqliteDatabase) {
+    super();
+  }
+
+  override cut(cut: Cut): Promise<void> {
+    return this.database.write(() => {
+      const moved = this.database.run(
+        `UPDATE messages SET
+           dispatched_through = :through, dispatch_complete = :complete, batches_cut = batches_cut + :batches,
+           subscriber_count = subscriber_count + :subscribers, lease_until = :leaseUntil, wake_at = :leaseUntil
+         WHERE message_key = :messageKey AND status = 'sending' AND ${leaseHeld} AND dispatched_through IS :after`,
+        {
+          messageKey: cut.messageKey,
+          token: cut.token,
+          now: cut.now.epochMilliseconds,
+          leaseUntil: cut.leaseUntil.epochMilliseconds,
+          after: cut.after ?? null,
+          through: cut.batches.at(-1)?.last ?? cut.after ?? null,
+          complete: cut.complete ? 1 : 0,
+          batches: cut.batches.length,
+          subscribers: cut.batches.reduce((sum, batch) => sum + batch.count, 0),
+        },
+      );
+      if (moved !== 1) {
+        throw new LeaseLostError(`message ${cut.messageKey}`);
+      }
+      for (const batch of cut.batches) {
+        this.#insertBatch(batch);
+      }
+      if (cut.complete) {
+        this.#finish(cut.group, cut.messageKey);
+      }
+    });
+  }
+
+  override async findClaimable(
+    messageKey: MessageKey,
+    now: Temporal.Instant,
+    page: { readonly after: SubscriberKey | undefined; readonly limit: number },
+  ): Promise<readonly BatchPointer[]> {
+    return this.database
+      .all(
+        `SELECT message_key, first_subscriber, group_name FROM batches JOIN messages USING (message_key)
+         WHERE message_key = :messageKey AND first_subscriber > :after AND state = 'open'
+           AND available_at <= :now AND (batches.lease_until IS NULL OR batches.lease_until <= :now)
+         ORDER BY first_subscriber LIMIT :limit`,
+        { messageKey, now: now.epochMilliseconds, after: page.after ?? '', limit: page.limit },
+      )
+      .map(toPointer);
+  }
+
+  override async findBatch(messageKey: MessageKey, key: SubscriberKey): Promise<Batch | undefined> {
+    const row = this.database.get(
+      `${SELECT_BATCH} WHERE message_key = :messageKey AND first_subscriber <= :key
+       ORDER BY first_subscriber DESC LIMIT 1`,
+      { messageKey, key },
+    );
+    const batch = row && toBatch(row);
+    return batch && batch.last >= key ? batch : undefined;
+  }
+
+  override claim(pointer: BatchPointer, terms: ClaimTerms): Promise<ClaimedBatch | undefined> {
+    return this.database.write(() => {
+      const claimed = this.database.run(
+        `UPDATE batches SET lease_token = :token, lease_until = :until
+         WHERE ${thisBatch} AND state = 'open' AND available_at <= :now AND ${leaseFree}`,
+        {
+          messageKey: pointer.messageKey,
+          first: pointer.first,
+          token: terms.token,
+          now: terms.now.epochMilliseconds,
+          until: terms.until.epochMilliseconds,
+        },
+      );
+      const row = claimed === 1 ? this.#findBatch(pointer) : undefined;
+      return (
+        row && {
+          ...toBatch(row),
+          lease: { token: terms.token, until: terms.until },
+          inFlight:
+            row['in_flight_first'] === null
+              ? undefined
+              : {
+                  first: branded(row, 'in_flight_first', isSubscriberKey),
+                  last: branded(row, 'in_flight_last', isSubscriberKey),
+                },
+        }
+      );
+    });
+  }
+
+  override advance(batch: ClaimedBatch, progress: Progress): Promise<MessageStatus> {
+    return this.database.write(() => {
+      this.#requireLease(batch, progress.now);
+      this.#writeReport(batch, progress);
+      const status = this.#status(batch.messageKey);
+      const next = status === 'sending' ? progress.next : undefined;
+      this.database.run(
+        `UPDATE batches SET in_flight_first = :nextFirst, in_flight_last = :nextLast, lease_until = :leaseUntil
+         WHERE ${thisBatch}`,
+        {
+          messageKey: batch.messageKey,
+          first: batch.first,
+          nextFirst: next?.first ?? null,
+          nextLast: next?.last ?? null,
+          leaseUntil: progress.leaseUntil.epochMilliseconds,
+        },
+      );
+      return status;
+    });
+  }
+
+  override settle(batch: ClaimedBatch, settlement: Settlement): Promise<MessageStatus> {
+    return this.database.write(() => {
+      this.#requireLease(batch, settlement.now);
+      this.#writeReport(batch, settlement);
+      this.#endLease(batch, settlement.retryAt);
+      if (settlement.retryAt) {
+        this.database.run(
+          'UPDATE messages SET wake_at = MIN(wake_at, :retryAt) WHERE message_key = :messageKey',
+          {
+            messageKey: batch.messageKey,
+            retryAt: settlement.retryAt.epochMilliseconds,
+          },
+        );
+        return this.#status(batch.messageKey);
+      }
+      this.#countWhoLeft(batch);
+      this.database.run(`UPDATE batches SET state = 'settled' WHERE ${thisBatch}`, {
+        messageKey: batch.messageKey,
+        first: batch.first,
+      });
+      this.database.run(
+        'UPDATE messages SET batches_settled = batches_settled + 1 WHERE message_key = :messageKey',
+        {
+          messageKey: batch.messageKey,
+        },
+      );
+      this.#finish(batch.group, batch.messageKey);
+      return this.#status(batch.messageKey);
+    });
+  }
+
+  override release(batch: ClaimedBatch, now: Temporal.Instant): Promise<void> {
+    return this.database.write(() => {
+      this.database.run(
+        `UPDATE batches SET lease_token = NULL, lease_until = NULL, available_at = MIN(available_at, :now)
+         WHERE ${thisBatch} AND lease_token = :token`,
+        {
+          messageKey: batch.messageKey,
+          first: batch.first,
+          token: batch.lease.token,
+          now: now.epochMilliseconds,
+        },
+      );
+    });
+  }
+
+  override async findDelivery(messageKey: MessageKey, key: SubscriberKey): Promise<Delivery | undefined> {
+    const row = this.database.get(
+      'SELECT * FROM deliveries WHERE message_key = :messageKey AND subscriber = :key',
+      { messageKey, key },
+    );
+    return row && toDelivery(row);
+  }
+
+  override async listDeliveries(messageKey: MessageKey, page: DeliveryPage): Promise<readonly Delivery[]> {
+    return this.database
+      .all(
+        `SELECT * FROM deliveries WHERE message_key = :messageKey AND subscriber > :after
+           AND (:outcome IS NULL OR outcome = :outcome)
+         ORDER BY subscriber LIMIT :limit`,
+        { messageKey, after: page.after ?? '', outcome: page.outcome ?? null, limit: page.limit },
+      )
+      .map(toDelivery);
+  }
+
+  override async readDeliveries(batch: Batch): Promise<readonly Delivery[]> {
+    return this.database
+      .all(`SELECT * FROM deliveries WHERE ${inBatch} ORDER BY subscriber`, {
+        messageKey: batch.messageKey,
+        first: batch.first,
+        last: batch.last,
+      })
+      .map(toDelivery);
+  }
+
+  override finish(group: GroupName, messageKey: MessageKey): Promise<void> {
+    return this.database.write(() => this.#finish(group, messageKey));
+  }
+
+  #insertBatch(batch: Batch): void {
+    this.database.run(
+      `INSERT INTO batches (message_key, first_subscriber, last_subscriber, count, cut_at, state, available_at)
+       VALUES (:messageKey, :first, :last, :count, :cutAt, 'open', :cutAt)`,
+      {
+        messageKey: batch.messageKey,
+        first: batch.first,
+        last: batch.last,
+        count: batch.count,
+        cutAt: batch.cutAt.epochMilliseconds,
+      },
+    );
+  }
+
+  #findBatch(pointer: BatchPointer): Row | undefined {
+    return this.database.get(`${SELECT_BATCH} WHERE ${thisBatch}`, {
+      messageKey: pointer.messageKey,
+      first: pointer.first,
+    });
+  }
+
+  #requireLease(batch: ClaimedBatch, now: Temporal.Instant): void {
+    const held = this.database.get(`SELECT 1 FROM batches WHERE ${thisBatch} AND ${leaseHeld}`, {
+      messageKey: batch.messageKey,
+      first: batch.first,
+      token: batch.lease.token,
+      now: now.epochMilliseconds,
+    });
+    if (!held) {
+      throw new LeaseLostError(`a batch of message ${batch.messageKey}`);
+    }
+  }
+
+  #endLease(batch: ClaimedBatch, availableAt: Temporal.Instant | undefined): void {
+    this.database.run(
+      `UPDATE batches SET lease_token = NULL, lease_until = NULL, in_flight_first = NULL, in_flight_last = NULL,
+         available_at = COALESCE(:availableAt, available_at)
+       WHERE ${thisBatch}`,
+      {
+        messageKey: batch.messageKey,
+        first: batch.first,
+        availableAt: availableAt?.epochMilliseconds ?? null,
+      },
+    );
+  }
+
+  #writeReport(batch: ClaimedBatch, report: Report): void {
+    const gained: Record<Outcome, number> = { sent: 0, failed: 0, skipped: 0, unknown: 0 };
+    for (const delivery of report.results) {
+      this.#writeDelivery(batch.messageKey, delivery);
+      if (delivery.outcome) {
+        gained[delivery.outcome] += 1;
+      }
+    }
+    this.database.run(
+      `UPDATE messages SET
+         sent_count = sent_count + :sent, failed_count = failed_count + :failed,
+         skipped_count = skipped_count + :skipped, unknown_count = unknown_count + :unknown,
+         first_attempt_at = COALESCE(MIN(first_attempt_at, :attemptAt), first_attempt_at, :attemptAt),
+         last_attempt_at = COALESCE(MAX(last_attempt_at, :attemptAt), last_attempt_at, :attemptAt),
+         last_accepted_at = COALESCE(MAX(last_accepted_at, :acceptedAt), last_accepted_at, :acceptedAt)
+       WHERE message_key = :messageKey`,
+      {
+        messageKey: batch.messageKey,
+        ...gained,
+        attemptAt: report.attempts?.at.epochMilliseconds ?? null,
+        acceptedAt: report.attempts?.acceptedAt?.epochMilliseconds ?? null,
+      },
+    );
+  }
+
+  #writeDelivery(messageKey: MessageKey, delivery: Delivery): void {
+    // An outcome is final: whoever would write a second one has worked without the lease.
+    const written = this.database.run(
+      `INSERT INTO deliveries (message_key, subscriber, email, outcome, at, attempt, unknown_attempts, provider_id, reason)
+       VALUES (:messageKey, :key, :email, :outcome, :at, :attempt, :unknownAttempts, :providerId, :reason)
+       ON CONFLICT DO UPDATE SET outcome = :outcome, at = :at, attempt = :attempt, unknown_attempts = :unknownAttempts,
+         provider_id = :providerId, reason = :reason
+       WHERE outcome IS NULL`,
+      {
+        messageKey,
+        key: delivery.key,
+        email: delivery.email,
+        outcome: delivery.outcome ?? null,
+        at: delivery.at.epochMilliseconds,
+        attempt: delivery.attempt,
+        unknownAttempts: delivery.unknownAttempts,
+        providerId: delivery.providerId ?? null,
+        reason: delivery.reason ?? null,
+      },
+    );
+    if (written !== 1) {
+      throw new Error(`A delivery of message ${messageKey} has an outcome already.`);
+    }
+  }
+
+  #status(messageKey: MessageKey): MessageStatus {
+    const row = this.database.get('SELECT status FROM messages WHERE message_key = :messageKey', {
+      messageKey,
+    });
+    if (!row) {
+      throw new LeaseLostError(`message ${messageKey}`);
+    }
+    return oneOf(row, 'status', MESSAGE_STATUSES);
+  }
+
+  /** Whoever was in the range when it was cut and has no delivery now has left the group, and the ledger keeps no address of theirs. */
+  #countWhoLeft(batch: ClaimedBatch): void {
+    this.database.run(
+      `WITH worked AS (SELECT COUNT(*) AS count FROM deliveries WHERE ${inBatch} AND outcome IS NOT NULL)
+       UPDATE messages SET
+         skipped_count = skipped_count + MAX(:count - (SELECT count FROM worked), 0),
+         subscriber_count = subscriber_count + MAX((SELECT count FROM worked) - :count, 0)
+       WHERE message_key = :messageKey`,
+      { messageKey: batch.messageKey, first: batch.first, last: batch.last, count: batch.count },
+    );
+  }
+
+  #finish(group: GroupName, messageKey: MessageKey): void {
+    this.database.run(
+      `UPDATE messages SET
+         version = version + (status = 'sending'), status = CASE status WHEN 'sending' THEN 'sent' ELSE status END,
+         wake_at = NULL, lease_token = NULL, lease_until = NULL
+       WHERE message_key = :messageKey AND group_name = :group AND batches_settled = batches_cut
+         AND ((status = 'sending' AND dispatch_complete = 1) OR status = 'cancelled')`,
+      { group, messageKey },
+    );
+  }
+}
+
+function toPointer(row: Row): BatchPointer {
+  return {
+    group: branded(row, 'group_name', isGroupName),
+    messageKey: branded(row, 'message_key', isMessageKey),
+    first: branded(row, 'first_subscriber', isSubscriberKey),
+  };
+}
+
+function toBatch(row: Row): Batch {
+  return {
+    ...toPointer(row),
+    last: branded(row, 'last_subscriber', isSubscriberKey),
+    count: integer(row, 'count'),
+    cutAt: instant(row, 'cut_at'),
+  };
+}
+
+function toDelivery(row: Row): Delivery {
+  return {
+    key: branded(row, 'subscriber', isSubscriberKey),
+    email: branded(row, 'email', isSubscriberEmail),
+    outcome: row['outcome'] === null ? undefined : oneOf(row, 'outcome', OUTCOMES),
+    at: instant(row, 'at'),
+    attempt: integer(row, 'attempt'),
+    unknownAttempts: integer(row, 'unknown_attempts'),
+    providerId: optionalText(row, 'provider_id'),
+    reason: optionalText(row, 'reason'),
+  };
+}

@@ -1,0 +1,126 @@
+import { Injectable } from '@nestjs/common';
+import { type PutGroup, type GroupPage, GroupStore } from '../../groups/group-store.ts';
+import {
+  type Group,
+  GroupInUseError,
+  type GroupName,
+  GroupNotFoundError,
+  type GroupSettings,
+  isGroupName,
+} from '../../groups/group.ts';
+import { SUBSCRIBER_STATUSES, type SubscriberStatus } from '../../groups/subscriber.ts';
+import { Clock } from '../../platform/clock/clock.ts';
+import { VersionMismatchError } from '../../platform/errors/version-mismatch-error.ts';
+import { branded, instant, integer, oneOf, optionalText } from './row.ts';
+import { type Row, SqliteDatabase } from './sqlite-database.ts';
+
+// What `isFinished` says of a status, and the one that waits for an operator who has to mend something.
+const UNFINISHED = `status IN ('scheduled', 'held', 'paused', 'sending', 'failed')`;
+
+@Injectable()
+export class SqliteGroupStore extends GroupStore {
+  constructor(
+    private readonly database: SqliteDatabase,
+    private readonly clock: Clock,
+  ) {
+    super();
+  }
+
+  override put(name: GroupName, settings: GroupSettings, expectedVersion?: number): Promise<PutGroup> {
+    return this.database.write(() => {
+      const before = this.#find(name);
+      requireVersion(expectedVersion, before?.version);
+      this.database.run(
+        `INSERT INTO groups (group_name, from_mailbox, reply_to, time_zone, date_added, version)
+         VALUES (:name, :from, :replyTo, :timeZone, :now, 1)
+         ON CONFLICT DO UPDATE SET from_mailbox = :from, reply_to = :replyTo, time_zone = :timeZone, version = version + 1`,
+        {
+          name,
+          from: settings.from ?? null,
+          replyTo: settings.replyTo ?? null,
+          timeZone: settings.timeZone ?? null,
+          now: this.clock.now().epochMilliseconds,
+        },
+      );
+      const group = this.#find(name);
+      if (!group) {
+        throw new GroupNotFoundError(name);
+      }
+      return { group, created: before === undefined };
+    });
+  }
+
+  override async find(name: GroupName): Promise<Group | undefined> {
+    return this.#find(name);
+  }
+
+  override async list(page: GroupPage): Promise<readonly Group[]> {
+    return this.database
+      .all('SELECT * FROM groups WHERE group_name > :after ORDER BY group_name LIMIT :limit', {
+        after: page.after ?? '',
+        limit: page.limit,
+      })
+      .map((row) => this.#toGroup(row));
+  }
+
+  override remove(name: GroupName, expectedVersion?: number): Promise<void> {
+    return this.database.write(() => {
+      const group = this.#find(name);
+      if (!group) {
+        throw new GroupNotFoundError(name);
+      }
+      requireVersion(expectedVersion, group.version);
+      if (
+        this.database.get(`SELECT 1 FROM messages WHERE group_name = :name AND ${UNFINISHED} LIMIT 1`, {
+          name,
+        })
+      ) {
+        throw new GroupInUseError(name);
+      }
+      this.database.run('DELETE FROM groups WHERE group_name = :name', { name });
+    });
+  }
+
+  #find(name: GroupName): Group | undefined {
+    const row = this.database.get('SELECT * FROM groups WHERE group_name = :name', { name });
+    return row && this.#toGroup(row);
+  }
+
+  #toGroup(row: Row): Group {
+    const name = branded(row, 'group_name', isGroupName);
+    return {
+      name,
+      from: optionalText(row, 'from_mailbox'),
+      replyTo: optionalText(row, 'reply_to'),
+      timeZone: optionalText(row, 'time_zone'),
+      addedAt: instant(row, 'date_added'),
+      version: integer(row, 'version'),
+      counts: this.#counts(name),
+    };
+  }
+
+  #counts(name: GroupName): Record<SubscriberStatus, number> {
+    const counts = { active: 0, pending: 0, unsubscribed: 0, bounced: 0, complained: 0 };
+    for (const row of this.database.all('SELECT * FROM subscriber_counts WHERE group_name = :name', {
+      name,
+    })) {
+      counts[oneOf(row, 'status', SUBSCRIBER_STATUSES)] = integer(row, 'count');
+    }
+    return counts;
+  }
+}
+
+/** Makes the group where there is none; for use inside a transaction. A second run does nothing. */
+export function ensureGroup(database: SqliteDatabase, name: GroupName, at: Temporal.Instant): void {
+  database.run(
+    'INSERT INTO groups (group_name, date_added, version) VALUES (:name, :at, 1) ON CONFLICT DO NOTHING',
+    { name, at: at.epochMilliseconds },
+  );
+}
+
+/** @throws {VersionMismatchError} where a version was asked for and another one is stored. */
+export function requireVersion(expected: number | undefined, actual: number | undefined): void {
+  if (expected !== undefined && expected !== actual) {
+    throw new VersionMismatchError(expected, actual);
+  }
+}

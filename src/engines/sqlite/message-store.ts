@@ -1,0 +1,313 @@
+import { Injectable } from '@nestjs/common';
+import { type GroupName, isGroupName } from '../../groups/group.ts';
+import { isSubscriberKey } from '../../groups/subscriber.ts';
+import { isReached } from '../../platform/clock/clock.ts';
+import { type SealedContent, sha256Hex, TEMPLATES } from '../../schedule/content.ts';
+import {
+  type ClaimTerms,
+  type CreateResult,
+  type Idempotency,
+  type MessageChange,
+  type MessagePage,
+  MessageStore,
+  type Waking,
+} from '../../schedule/message-store.ts';
+import { decodeTags, encodeTags } from '../../schedule/message-tags.ts';
+import {
+  ContentDamagedError,
+  isMessageKey,
+  type Lease,
+  type Message,
+  MESSAGE_STATUSES,
+  type MessageKey,
+  MessageNotFoundError,
+  ON_MISSED,
+  ON_UNKNOWN,
+} from '../../schedule/message.ts';
+import { ensureGroup, requireVersion } from './group-store.ts';
+import { branded, bytes, instant, integer, oneOf, optionalInstant, optionalText, text } from './row.ts';
+import { type Row, SqliteDatabase } from './sqlite-database.ts';
+
+const leaseFree = '(lease_until IS NULL OR lease_until <= :now)';
+const wakeCome = 'wake_at <= :now';
+
+@Injectable()
+export class SqliteMessageStore extends MessageStore {
+  constructor(private readonly database: SqliteDatabase) {
+    super();
+  }
+
+  override create(
+    message: Message,
+    content: SealedContent,
+    idempotency?: Idempotency,
+  ): Promise<CreateResult> {
+    return this.database.write(() => {
+      const repeated = idempotency && this.#findRepeated(message, idempotency);
+      if (repeated) {
+        return repeated;
+      }
+      ensureGroup(this.database, message.group, message.addedAt);
+      this.database.run(
+        `INSERT INTO messages (
+           message_key, group_name, subject, from_mailbox, reply_to, template, content_sha256, content_bytes, tags, status,
+           reason, schedule_on, due_at, message_added, expires_at, on_missed, on_unknown, version, wake_at)
+         VALUES (
+           :key, :group, :subject, :from, :replyTo, :template, :sha256, :bytes, :tags, :status,
+           :reason, :scheduleOn, :dueAt, :addedAt, :expiresAt, :onMissed, :onUnknown, :version, :wakeAt)`,
+        {
+          ...changeable(message),
+          key: message.key,
+          group: message.group,
+          addedAt: message.addedAt.epochMilliseconds,
+        },
+      );
+      this.#writeContent(message.key, content);
+      if (idempotency) {
+        this.#writeIdempotency(message, idempotency);
+      }
+      return { kind: 'created' };
+    });
+  }
+
+  override async find(group: GroupName, key: MessageKey): Promise<Message | undefined> {
+    return this.#find(group, key);
+  }
+
+  override async findLatest(group: GroupName): Promise<Message | undefined> {
+    const row = this.database.get(
+      'SELECT * FROM messages WHERE group_name = :group ORDER BY message_key DESC LIMIT 1',
+      { group },
+    );
+    return row && toMessage(row);
+  }
+
+  override async list(group: GroupName, page: MessagePage): Promise<readonly Message[]> {
+    return this.database
+      .all(
+        `SELECT * FROM messages
+         WHERE group_name = :group AND (schedule_on, message_key) > (:afterTime, :afterKey)
+           AND schedule_on >= :from AND schedule_on < :to
+           AND (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses)))
+         ORDER BY schedule_on, message_key LIMIT :limit`,
+        {
+          group,
+          afterTime: page.after?.scheduleOn.epochMilliseconds ?? Number.MIN_SAFE_INTEGER,
+          afterKey: page.after?.key ?? '',
+          from: page.from?.epochMilliseconds ?? Number.MIN_SAFE_INTEGER,
+          to: page.to?.epochMilliseconds ?? Number.MAX_SAFE_INTEGER,
+          statuses: page.statuses ? JSON.stringify(page.statuses) : null,
+          limit: page.limit,
+        },
+      )
+      .map(toMessage);
+  }
+
+  override async readContent(message: Message): Promise<Buffer> {
+    const row = this.database.get('SELECT content FROM contents WHERE message_key = :key', {
+      key: message.key,
+    });
+    if (!row) {
+      throw new ContentDamagedError(message.key, 'is missing');
+    }
+    const content = bytes(row, 'content');
+    if (sha256Hex(content) !== message.content.sha256) {
+      throw new ContentDamagedError(message.key, 'does not have the hash that it was sealed with');
+    }
+    return content;
+  }
+
+  override change(
+    group: GroupName,
+    key: MessageKey,
+    expectedVersion: number,
+    change: MessageChange,
+    content?: SealedContent,
+  ): Promise<Message> {
+    return this.database.write(() => {
+      const before = this.#find(group, key);
+      if (!before) {
+        throw new MessageNotFoundError(group);
+      }
+      requireVersion(expectedVersion, before.version);
+      const after: Message = { ...before, ...change, version: before.version + 1, lease: undefined };
+      this.database.run(
+        `UPDATE messages SET
+           subject = :subject, from_mailbox = :from, reply_to = :replyTo, template = :template, content_sha256 = :sha256,
+           content_bytes = :bytes, tags = :tags, status = :status, reason = :reason, schedule_on = :scheduleOn,
+           due_at = :dueAt, expires_at = :expiresAt, on_missed = :onMissed, on_unknown = :onUnknown, version = :version,
+           wake_at = :wakeAt, lease_token = NULL, lease_until = NULL
+         WHERE message_key = :key`,
+        { ...changeable(after), key },
+      );
+      if (content) {
+        this.#writeContent(key, content);
+      }
+      return after;
+    });
+  }
+
+  override async findWaking(until: Temporal.Instant, limit: number): Promise<readonly Waking[]> {
+    return this.database
+      .all(
+        `SELECT group_name, message_key, wake_at FROM messages
+         WHERE wake_at <= :until ORDER BY wake_at LIMIT :limit`,
+        { until: until.epochMilliseconds, limit },
+      )
+      .map((row) => ({
+        group: branded(row, 'group_name', isGroupName),
+        key: branded(row, 'message_key', isMessageKey),
+        wakeAt: instant(row, 'wake_at'),
+      }));
+  }
+
+  override claim(group: GroupName, key: MessageKey, terms: ClaimTerms): Promise<Message | undefined> {
+    return this.database.write(() => {
+      const claimed = this.database.run(
+        `UPDATE messages SET
+           lease_token = :token, lease_until = :until, wake_at = :until,
+           version = version + (status = 'scheduled'),
+           status = CASE status WHEN 'scheduled' THEN 'sending' ELSE status END,
+           dispatch_begun_at = COALESCE(dispatch_begun_at, :now)
+         WHERE message_key = :key AND ${wakeCome} AND ${leaseFree}`,
+        { key, token: terms.token, until: terms.until.epochMilliseconds, now: terms.now.epochMilliseconds },
+      );
+      return claimed === 1 ? this.#find(group, key) : undefined;
+    });
+  }
+
+  override rest(group: GroupName, key: MessageKey, token: string, wakeAt: Temporal.Instant): Promise<void> {
+    return this.database.write(() => {
+      this.database.run(
+        `UPDATE messages SET lease_token = NULL, lease_until = NULL, wake_at = :wakeAt
+         WHERE message_key = :key AND group_name = :group AND lease_token = :token`,
+        { group, key, token, wakeAt: wakeAt.epochMilliseconds },
+      );
+    });
+  }
+
+  #find(group: GroupName, key: MessageKey): Message | undefined {
+    const row = this.database.get('SELECT * FROM messages WHERE message_key = :key AND group_name = :group', {
+      group,
+      key,
+    });
+    return row && toMessage(row);
+  }
+
+  #writeContent(key: MessageKey, content: SealedContent): void {
+    this.database.run(
+      'INSERT INTO contents VALUES (:key, :content) ON CONFLICT DO UPDATE SET content = :content',
+      { key, content: content.bytes },
+    );
+  }
+
+  #findRepeated(message: Message, idempotency: Idempotency): CreateResult | undefined {
+    const row = this.database.get(
+      `SELECT fingerprint, message_key, answer FROM idempotency_keys
+       WHERE group_name = :group AND idempotency_key = :key AND expires_at > :now`,
+      { group: message.group, key: idempotency.key, now: message.addedAt.epochMilliseconds },
+    );
+    if (!row) {
+      return undefined;
+    }
+    return text(row, 'fingerprint') === idempotency.fingerprint
+      ? { kind: 'repeated', key: branded(row, 'message_key', isMessageKey), answer: text(row, 'answer') }
+      : { kind: 'key-reused' };
+  }
+
+  #writeIdempotency(message: Message, idempotency: Idempotency): void {
+    this.database.run('DELETE FROM idempotency_keys WHERE expires_at <= :now', {
+      now: message.addedAt.epochMilliseconds,
+    });
+    this.database.run(
+      'INSERT INTO idempotency_keys VALUES (:group, :key, :fingerprint, :messageKey, :answer, :expiresAt)',
+      {
+        group: message.group,
+        key: idempotency.key,
+        fingerprint: idempotency.fingerprint,
+        messageKey: message.key,
+        answer: idempotency.answer,
+        expiresAt: idempotency.expiresAt.epochMilliseconds,
+      },
+    );
+  }
+}
+
+function changeable(message: Message): Record<string, string | number | null> {
+  return {
+    subject: message.subject,
+    from: message.from ?? null,
+    replyTo: message.replyTo ?? null,
+    template: message.content.template,
+    sha256: message.content.sha256,
+    bytes: message.content.bytes,
+    tags: encodeTags(message.tags),
+    status: message.status,
+    reason: message.reason ?? null,
+    scheduleOn: message.scheduleOn.epochMilliseconds,
+    dueAt: message.dueAt.epochMilliseconds,
+    expiresAt: message.expiresAt?.epochMilliseconds ?? null,
+    onMissed: message.onMissed,
+    onUnknown: message.onUnknown,
+    version: message.version,
+    wakeAt: message.wakeAt?.epochMilliseconds ?? null,
+  };
+}
+
+function toMessage(row: Row): Message {
+  return {
+    key: branded(row, 'message_key', isMessageKey),
+    group: branded(row, 'group_name', isGroupName),
+    subject: text(row, 'subject'),
+    from: optionalText(row, 'from_mailbox'),
+    replyTo: optionalText(row, 'reply_to'),
+    content: {
+      sha256: text(row, 'content_sha256'),
+      bytes: integer(row, 'content_bytes'),
+      template: oneOf(row, 'template', TEMPLATES),
+    },
+    tags: decodeTags(text(row, 'tags')),
+    status: oneOf(row, 'status', MESSAGE_STATUSES),
+    reason: optionalText(row, 'reason'),
+    scheduleOn: instant(row, 'schedule_on'),
+    dueAt: instant(row, 'due_at'),
+    addedAt: instant(row, 'message_added'),
+    expiresAt: optionalInstant(row, 'expires_at'),
+    onMissed: oneOf(row, 'on_missed', ON_MISSED),
+    onUnknown: oneOf(row, 'on_unknown', ON_UNKNOWN),
+    version: integer(row, 'version'),
+    wakeAt: optionalInstant(row, 'wake_at'),
+    lease: toLease(row),
+    dispatch: {
+      begunAt: optionalInstant(row, 'dispatch_begun_at'),
+      through:
+        row['dispatched_through'] === null ? undefined : branded(row, 'dispatched_through', isSubscriberKey),
+      complete: integer(row, 'dispatch_complete') === 1,
+      batchesCut: integer(row, 'batches_cut'),
+      batchesSettled: integer(row, 'batches_settled'),
+    },
+    counts: {
+      subscribers: integer(row, 'subscriber_count'),
+      sent: integer(row, 'sent_count'),
+      failed: integer(row, 'failed_count'),
+      skipped: integer(row, 'skipped_count'),
+      unknown: integer(row, 'unknown_count'),
+    },
+    attempts: {
+      firstAt: optionalInstant(row, 'first_attempt_at'),
+      lastAt: optionalInstant(row, 'last_attempt_at'),
+      lastAcceptedAt: optionalInstant(row, 'last_accepted_at'),
+    },
+  };
+}
+
+function toLease(row: Row): Lease | undefined {
+  const token = optionalText(row, 'lease_token');
+  const until = optionalInstant(row, 'lease_until');
+  return token !== undefined && until ? { token, until } : undefined;
+}
+
+/** True where the lease is `token`'s and has not ended: only then may its holder write. */
+export function holdsLease(lease: Lease | undefined, token: string, now: Temporal.Instant): boolean {
+  return lease?.token === token && !isReached(lease.until, now);
+}

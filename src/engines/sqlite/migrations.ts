@@ -1,0 +1,155 @@
+import type { DatabaseSync } from 'node:sqlite';
+
+/**
+ * The schema, as numbered steps: each runs once, in order, and is never changed after its release.
+ * `user_version` says how many have run. Instants are epoch milliseconds.
+ */
+const MIGRATIONS: readonly string[] = [
+  `
+  CREATE TABLE groups (
+    group_name TEXT PRIMARY KEY,
+    from_mailbox TEXT,
+    reply_to TEXT,
+    time_zone TEXT,
+    date_added INTEGER NOT NULL,
+    version INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE TABLE subscribers (
+    group_name TEXT NOT NULL REFERENCES groups (group_name) ON DELETE CASCADE,
+    subscriber TEXT NOT NULL, -- the address in lower case: compared and ordered by it
+    email TEXT NOT NULL,      -- the address as mail is sent to it
+    status TEXT NOT NULL,
+    name TEXT,
+    attributes TEXT NOT NULL, -- a JSON object
+    time_zone TEXT,
+    date_joined INTEGER NOT NULL,
+    version INTEGER NOT NULL,
+    PRIMARY KEY (group_name, subscriber)
+  ) STRICT, WITHOUT ROWID;
+
+  -- Counted as they change, because counting a large group on every reading would hold the event loop.
+  CREATE TABLE subscriber_counts (
+    group_name TEXT NOT NULL REFERENCES groups (group_name) ON DELETE CASCADE,
+    status TEXT NOT NULL,
+    count INTEGER NOT NULL,
+    PRIMARY KEY (group_name, status)
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE TRIGGER subscriber_added AFTER INSERT ON subscribers BEGIN
+    INSERT INTO subscriber_counts VALUES (new.group_name, new.status, 1)
+      ON CONFLICT DO UPDATE SET count = count + 1;
+  END;
+  CREATE TRIGGER subscriber_removed AFTER DELETE ON subscribers BEGIN
+    UPDATE subscriber_counts SET count = count - 1 WHERE group_name = old.group_name AND status = old.status;
+  END;
+  CREATE TRIGGER subscriber_changed AFTER UPDATE OF status ON subscribers WHEN old.status <> new.status BEGIN
+    UPDATE subscriber_counts SET count = count - 1 WHERE group_name = old.group_name AND status = old.status;
+    INSERT INTO subscriber_counts VALUES (new.group_name, new.status, 1)
+      ON CONFLICT DO UPDATE SET count = count + 1;
+  END;
+
+  -- No reference to groups: the record of who got what outlives its group.
+  CREATE TABLE messages (
+    message_key TEXT PRIMARY KEY,
+    group_name TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    from_mailbox TEXT,
+    reply_to TEXT,
+    template TEXT NOT NULL,
+    content_sha256 TEXT NOT NULL,
+    content_bytes INTEGER NOT NULL,
+    tags TEXT NOT NULL,       -- URL-encoded, as S3 takes them
+    status TEXT NOT NULL,
+    reason TEXT,
+    schedule_on INTEGER NOT NULL,
+    due_at INTEGER NOT NULL,
+    message_added INTEGER NOT NULL,
+    expires_at INTEGER,
+    on_missed TEXT NOT NULL,
+    on_unknown TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    wake_at INTEGER,
+    lease_token TEXT,
+    lease_until INTEGER,
+    dispatch_begun_at INTEGER,
+    dispatched_through TEXT,
+    dispatch_complete INTEGER NOT NULL DEFAULT 0,
+    batches_cut INTEGER NOT NULL DEFAULT 0,
+    batches_settled INTEGER NOT NULL DEFAULT 0,
+    subscriber_count INTEGER NOT NULL DEFAULT 0,
+    sent_count INTEGER NOT NULL DEFAULT 0,
+    failed_count INTEGER NOT NULL DEFAULT 0,
+    skipped_count INTEGER NOT NULL DEFAULT 0,
+    unknown_count INTEGER NOT NULL DEFAULT 0,
+    first_attempt_at INTEGER,
+    last_attempt_at INTEGER,
+    last_accepted_at INTEGER
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX messages_by_time ON messages (group_name, schedule_on, message_key);
+  CREATE INDEX messages_by_group ON messages (group_name, message_key);
+  -- Sparse: a message that needs no attention is not in it, so a scan costs the same however many are stored.
+  CREATE INDEX messages_due ON messages (wake_at) WHERE wake_at IS NOT NULL;
+  CREATE INDEX messages_at_work ON messages (due_at) WHERE wake_at IS NOT NULL AND dispatch_begun_at IS NOT NULL;
+
+  CREATE TABLE contents (
+    message_key TEXT PRIMARY KEY REFERENCES messages (message_key) ON DELETE CASCADE,
+    content BLOB NOT NULL
+  ) STRICT;
+
+  CREATE TABLE idempotency_keys (
+    group_name TEXT NOT NULL,
+    idempotency_key TEXT NOT NULL,
+    fingerprint TEXT NOT NULL,
+    message_key TEXT NOT NULL,
+    answer TEXT NOT NULL,
+    expires_at INTEGER NOT NULL,
+    PRIMARY KEY (group_name, idempotency_key)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX idempotency_keys_by_expiry ON idempotency_keys (expires_at);
+
+  CREATE TABLE batches (
+    message_key TEXT NOT NULL REFERENCES messages (message_key) ON DELETE CASCADE,
+    first_subscriber TEXT NOT NULL,
+    last_subscriber TEXT NOT NULL,
+    count INTEGER NOT NULL,
+    cut_at INTEGER NOT NULL,
+    state TEXT NOT NULL,      -- open or settled
+    available_at INTEGER NOT NULL,
+    lease_token TEXT,
+    lease_until INTEGER,
+    in_flight_first TEXT,
+    in_flight_last TEXT,
+    PRIMARY KEY (message_key, first_subscriber)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX batches_open ON batches (message_key, first_subscriber) WHERE state = 'open';
+
+  CREATE TABLE deliveries (
+    message_key TEXT NOT NULL REFERENCES messages (message_key) ON DELETE CASCADE,
+    subscriber TEXT NOT NULL,
+    email TEXT NOT NULL,
+    outcome TEXT,
+    at INTEGER NOT NULL,
+    attempt INTEGER NOT NULL,
+    unknown_attempts INTEGER NOT NULL,
+    provider_id TEXT,
+    reason TEXT,
+    PRIMARY KEY (message_key, subscriber)
+  ) STRICT, WITHOUT ROWID;
+  `,
+];
+
+/** Brings the schema up to date; a second run does nothing. Throws on a file that a newer Belfry wrote. */
+export function migrate(db: DatabaseSync): void {
+  const version = Number(db.prepare('PRAGMA user_version').get()?.['user_version']);
+  if (version > MIGRATIONS.length) {
+    throw new Error(
+      `The database has schema ${version}, which a newer Belfry wrote; this one knows up to ${MIGRATIONS.length}.`,
+    );
+  }
+  for (const [index, migration] of MIGRATIONS.entries()) {
+    if (index >= version) {
+      db.exec(`BEGIN IMMEDIATE; ${migration}; PRAGMA user_version = ${index + 1}; COMMIT`);
+    }
+  }
+}

@@ -1,0 +1,73 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { Global, Module, type OnApplicationShutdown } from '@nestjs/common';
+import { DeliveryStore } from '../../delivery/delivery-store.ts';
+import { WorkQueue } from '../../delivery/work-queue.ts';
+import { GroupStore } from '../../groups/group-store.ts';
+import { SubscriberStore } from '../../groups/subscriber-store.ts';
+import { Clock } from '../../platform/clock/clock.ts';
+import { Settings } from '../../platform/config/settings.ts';
+import { Readiness } from '../../platform/health/readiness.ts';
+import { MessageStore } from '../../schedule/message-store.ts';
+import { DataLock } from './data-lock.ts';
+import { endLeases } from './end-leases.ts';
+import { SqliteDeliveryStore } from './delivery-store.ts';
+import { SqliteGroupStore } from './group-store.ts';
+import { SqliteMessageStore } from './message-store.ts';
+import { SqliteDatabase } from './sqlite-database.ts';
+import { SqliteSubscriberStore } from './subscriber-store.ts';
+import { SqliteWorkQueue } from './work-queue.ts';
+
+/** The file and the right to it, for as long as the application runs. */
+class SqliteEngine implements OnApplicationShutdown {
+  readonly database: SqliteDatabase;
+  readonly #lock: DataLock;
+
+  constructor(dataDir: string, now: Temporal.Instant) {
+    mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+    this.#lock = new DataLock(join(dataDir, 'belfry.lock'), now);
+    this.database = new SqliteDatabase(join(dataDir, 'belfry.db'));
+  }
+
+  onApplicationShutdown(): void {
+    this.database.close();
+    this.#lock.release();
+  }
+}
+
+/** The embedded engine: every store in one file under DATA_DIR. */
+@Global()
+@Module({
+  providers: [
+    {
+      provide: SqliteEngine,
+      useFactory: async (settings: Settings, clock: Clock): Promise<SqliteEngine> => {
+        const engine = new SqliteEngine(settings.dataDir, clock.now());
+        await endLeases(engine.database, clock.now());
+        return engine;
+      },
+      inject: [Settings, Clock],
+    },
+    {
+      provide: SqliteDatabase,
+      useFactory: (engine: SqliteEngine): SqliteDatabase => engine.database,
+      inject: [SqliteEngine],
+    },
+    { provide: GroupStore, useClass: SqliteGroupStore },
+    { provide: SubscriberStore, useClass: SqliteSubscriberStore },
+    { provide: MessageStore, useClass: SqliteMessageStore },
+    { provide: DeliveryStore, useClass: SqliteDeliveryStore },
+    { provide: WorkQueue, useClass: SqliteWorkQueue },
+  ],
+  exports: [GroupStore, SubscriberStore, MessageStore, DeliveryStore, WorkQueue],
+})
+export class SqliteEngineModule {
+  constructor(readiness: Readiness, database: SqliteDatabase) {
+    readiness.register({
+      name: 'database',
+      check: async () => {
+        database.get('SELECT 1');
+      },
+    });
+  }
+}

@@ -1,0 +1,199 @@
+import { Injectable } from '@nestjs/common';
+import { type GroupName, isGroupName } from '../../groups/group.ts';
+import {
+  type Added,
+  type Member,
+  type Newcomer,
+  type SubscriberChange,
+  type SubscriberPage,
+  type SubscriberRange,
+  SubscriberStore,
+} from '../../groups/subscriber-store.ts';
+import {
+  type Attributes,
+  isSubscriberEmail,
+  isSubscriberKey,
+  SUBSCRIBER_STATUSES,
+  type Subscriber,
+  type SubscriberKey,
+  SubscriberNotFoundError,
+  subscriberKey,
+} from '../../groups/subscriber.ts';
+import { ensureGroup, requireVersion } from './group-store.ts';
+import { branded, instant, integer, oneOf, optionalText, text } from './row.ts';
+import { type Row, SqliteDatabase } from './sqlite-database.ts';
+
+@Injectable()
+export class SqliteSubscriberStore extends SubscriberStore {
+  constructor(private readonly database: SqliteDatabase) {
+    super();
+  }
+
+  override add(
+    group: GroupName,
+    newcomers: readonly Newcomer[],
+    at: Temporal.Instant,
+  ): Promise<readonly Added[]> {
+    return this.database.write(() => {
+      ensureGroup(this.database, group, at);
+      return newcomers.map((newcomer) => this.#add(group, newcomer, at));
+    });
+  }
+
+  override async find(group: GroupName, key: SubscriberKey): Promise<Subscriber | undefined> {
+    return this.#find(group, key);
+  }
+
+  override async list(group: GroupName, page: SubscriberPage): Promise<readonly Subscriber[]> {
+    return this.database
+      .all(
+        `SELECT * FROM subscribers WHERE group_name = :group AND subscriber > :after
+         ${page.status === undefined ? '' : 'AND status = :status'} ORDER BY subscriber LIMIT :limit`,
+        {
+          group,
+          after: page.after ?? '',
+          limit: page.limit,
+          ...(page.status === undefined ? {} : { status: page.status }),
+        },
+      )
+      .map(toSubscriber);
+  }
+
+  override change(
+    group: GroupName,
+    key: SubscriberKey,
+    change: SubscriberChange,
+    expectedVersion: number,
+  ): Promise<Subscriber> {
+    return this.database.write(() => {
+      const before = this.#find(group, key);
+      if (!before) {
+        throw new SubscriberNotFoundError(group);
+      }
+      requireVersion(expectedVersion, before.version);
+      const after = { ...before, ...change, version: before.version + 1 };
+      this.database.run(
+        `UPDATE subscribers SET status = :status, name = :name, attributes = :attributes, time_zone = :timeZone, version = :version
+         WHERE group_name = :group AND subscriber = :key`,
+        {
+          group,
+          key,
+          status: after.status,
+          name: after.name ?? null,
+          attributes: JSON.stringify(after.attributes),
+          timeZone: after.timeZone ?? null,
+          version: after.version,
+        },
+      );
+      return after;
+    });
+  }
+
+  override remove(group: GroupName, key: SubscriberKey, expectedVersion?: number): Promise<void> {
+    return this.database.write(() => {
+      const before = this.#find(group, key);
+      if (!before) {
+        throw new SubscriberNotFoundError(group);
+      }
+      requireVersion(expectedVersion, before.version);
+      this.database.run('DELETE FROM subscribers WHERE group_name = :group AND subscriber = :key', {
+        group,
+        key,
+      });
+    });
+  }
+
+  override async pageMembers(
+    group: GroupName,
+    after: SubscriberKey | undefined,
+    limit: number,
+  ): Promise<readonly Member[]> {
+    return this.database
+      .all(
+        `SELECT subscriber, date_joined FROM subscribers WHERE group_name = :group AND subscriber > :after
+         ORDER BY subscriber LIMIT :limit`,
+        { group, after: after ?? '', limit },
+      )
+      .map((row) => ({
+        key: branded(row, 'subscriber', isSubscriberKey),
+        joinedAt: instant(row, 'date_joined'),
+      }));
+  }
+
+  override async readRange(group: GroupName, range: SubscriberRange): Promise<readonly Subscriber[]> {
+    return this.database
+      .all(
+        `SELECT * FROM subscribers WHERE group_name = :group AND subscriber BETWEEN :first AND :last ORDER BY subscriber`,
+        { group, first: range.first, last: range.last },
+      )
+      .map(toSubscriber);
+  }
+
+  #add(group: GroupName, newcomer: Newcomer, at: Temporal.Instant): Added {
+    const subscriber: Subscriber = {
+      ...newcomer,
+      group,
+      key: subscriberKey(newcomer.email),
+      status: 'active',
+      joinedAt: at,
+      version: 1,
+    };
+    const inserted = this.database.run(
+      `INSERT INTO subscribers (group_name, subscriber, email, status, name, attributes, time_zone, date_joined, version)
+       VALUES (:group, :key, :email, :status, :name, :attributes, :timeZone, :joinedAt, :version)
+       ON CONFLICT DO NOTHING`,
+      {
+        group,
+        key: subscriber.key,
+        email: subscriber.email,
+        status: subscriber.status,
+        name: subscriber.name ?? null,
+        attributes: JSON.stringify(subscriber.attributes),
+        timeZone: subscriber.timeZone ?? null,
+        joinedAt: at.epochMilliseconds,
+        version: subscriber.version,
+      },
+    );
+    if (inserted === 1) {
+      return { kind: 'added', subscriber };
+    }
+    const existing = this.#find(group, subscriber.key);
+    if (!existing) {
+      throw new SubscriberNotFoundError(group);
+    }
+    return { kind: 'exists', subscriber: existing };
+  }
+
+  #find(group: GroupName, key: SubscriberKey): Subscriber | undefined {
+    const row = this.database.get(
+      'SELECT * FROM subscribers WHERE group_name = :group AND subscriber = :key',
+      {
+        group,
+        key,
+      },
+    );
+    return row && toSubscriber(row);
+  }
+}
+
+function toSubscriber(row: Row): Subscriber {
+  return {
+    group: branded(row, 'group_name', isGroupName),
+    key: branded(row, 'subscriber', isSubscriberKey),
+    email: branded(row, 'email', isSubscriberEmail),
+    status: oneOf(row, 'status', SUBSCRIBER_STATUSES),
+    name: optionalText(row, 'name'),
+    attributes: toAttributes(text(row, 'attributes')),
+    timeZone: optionalText(row, 'time_zone'),
+    joinedAt: instant(row, 'date_joined'),
+    version: integer(row, 'version'),
+  };
+}
+
+function toAttributes(json: string): Attributes {
+  const value: unknown = JSON.parse(json);
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new Error('Attributes must be a JSON object.');
+  }
+  return { ...value };
+}

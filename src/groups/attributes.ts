@@ -1,0 +1,51 @@
+import { ValidateBy } from 'class-validator';
+import { textFault } from '../platform/http/is-plain-text.ts';
+
+// Enough for what templates need; a DynamoDB item holds 400 KB in all, and a batch reads 50 of them.
+export const ATTRIBUTES_MAX_LENGTH = 8_192;
+const MAX_DEPTH = 5;
+const MAX_KEY_LENGTH = 128;
+
+/** A JSON object of bounded size and depth, every text of which can be stored and sent. */
+export function IsAttributes(): PropertyDecorator {
+  return ValidateBy({
+    name: 'isAttributes',
+    validator: {
+      validate: (value: unknown) => attributesFault(value) === undefined,
+      defaultMessage: (args) => attributesFault(args?.value) ?? 'These are not valid attributes.',
+    },
+  });
+}
+
+function attributesFault(value: unknown): string | undefined {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    return 'It must be a JSON object.';
+  }
+  const fault = nestedFault(value, 1);
+  if (fault !== undefined) {
+    return fault;
+  }
+  const length = JSON.stringify(value).length;
+  return length > ATTRIBUTES_MAX_LENGTH
+    ? `It has ${length} characters as JSON; at most ${ATTRIBUTES_MAX_LENGTH} are allowed.`
+    : undefined;
+}
+
+function nestedFault(value: unknown, depth: number): string | undefined {
+  if (typeof value === 'string') {
+    return textFault(value, { min: 0, max: ATTRIBUTES_MAX_LENGTH, multiline: true });
+  }
+  if (typeof value !== 'object' || value === null) {
+    return undefined;
+  }
+  if (depth > MAX_DEPTH) {
+    return `It is nested more than ${MAX_DEPTH} deep.`;
+  }
+  for (const [key, child] of Object.entries(value)) {
+    const fault = textFault(key, { min: 1, max: MAX_KEY_LENGTH }) ?? nestedFault(child, depth + 1);
+    if (fault !== undefined) {
+      return fault;
+    }
+  }
+  return undefined;
+}

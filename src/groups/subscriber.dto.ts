@@ -1,0 +1,234 @@
+import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
+import {
+  ArrayMaxSize,
+  ArrayMinSize,
+  IsArray,
+  IsBoolean,
+  IsIn,
+  IsOptional,
+  IsTimeZone,
+  ValidateIf,
+} from 'class-validator';
+import { formatInstant } from '../platform/clock/clock.ts';
+import { IsText } from '../platform/http/is-plain-text.ts';
+import { ListQuery } from '../platform/http/list-query.ts';
+import { type Fault, InvalidInputError } from '../platform/errors/domain-error.ts';
+import { IsAttributes } from './attributes.ts';
+import {
+  type Attributes,
+  EMAIL_MAX_LENGTH,
+  parseEmail,
+  type Subscriber,
+  SUBSCRIBER_STATUSES,
+  type SubscriberStatus,
+} from './subscriber.ts';
+import type { Added, Newcomer } from './subscriber-store.ts';
+
+/** Subscribers that one call may add. */
+export const ADD_MAX = 1_000;
+const NAME_MAX_LENGTH = 256;
+// What is longer is refused by the address rule, which says so in its own words.
+const EMAIL_TEXT_MAX_LENGTH = 4_096;
+const TIME_ZONE_FAULT = 'An IANA time zone is needed, such as Europe/Paris.';
+
+/** One subscriber to add. */
+export class NewSubscriber {
+  @ApiProperty({ maxLength: EMAIL_MAX_LENGTH, example: 'ada@example.com' })
+  @IsText({ min: 1, max: EMAIL_TEXT_MAX_LENGTH })
+  readonly email!: string;
+
+  @ApiPropertyOptional({ type: String, nullable: true, maxLength: NAME_MAX_LENGTH, example: 'Ada Lovelace' })
+  @IsOptional()
+  @IsText({ min: 1, max: NAME_MAX_LENGTH })
+  readonly name?: string | null;
+
+  @ApiPropertyOptional({
+    type: 'object',
+    additionalProperties: true,
+    description: 'Free data for templates.',
+    example: { city: 'London' },
+  })
+  @IsOptional()
+  @IsAttributes()
+  readonly attributes?: Attributes | null;
+
+  @ApiPropertyOptional({
+    type: String,
+    nullable: true,
+    description: 'An IANA name.',
+    example: 'Europe/London',
+  })
+  @IsOptional()
+  @IsTimeZone({ message: TIME_ZONE_FAULT })
+  readonly time_zone?: string | null;
+}
+
+/** Many subscribers to add; each is checked and answered for itself. */
+export class NewSubscribers {
+  @ApiProperty({ type: [NewSubscriber], minItems: 1, maxItems: ADD_MAX })
+  @IsArray({ message: 'A list of subscribers is needed.' })
+  @ArrayMinSize(1, { message: 'It is empty; at least one subscriber is needed.' })
+  @ArrayMaxSize(ADD_MAX, { message: `At most ${ADD_MAX} subscribers are allowed in one call.` })
+  readonly subscribers!: readonly unknown[];
+}
+
+/** What became of one of many. */
+export type AddedOrRefused = Added | { readonly kind: 'invalid'; readonly faults: readonly Fault[] };
+
+/** What changes about a subscriber; what is left out stays, null empties. */
+export class SubscriberPatch {
+  @ApiPropertyOptional({ enum: SUBSCRIBER_STATUSES, example: 'unsubscribed' })
+  @ValidateIf((_patch, value) => value !== undefined)
+  @IsIn(SUBSCRIBER_STATUSES, { message: `One of ${SUBSCRIBER_STATUSES.join(', ')} is needed.` })
+  readonly status?: SubscriberStatus;
+
+  @ApiPropertyOptional({ type: String, nullable: true, maxLength: NAME_MAX_LENGTH, example: 'Ada King' })
+  @IsOptional()
+  @IsText({ min: 1, max: NAME_MAX_LENGTH })
+  readonly name?: string | null;
+
+  @ApiPropertyOptional({
+    type: 'object',
+    additionalProperties: true,
+    description: 'Replaces all of them.',
+    example: { city: 'Ockham' },
+  })
+  @IsOptional()
+  @IsAttributes()
+  readonly attributes?: Attributes | null;
+
+  @ApiPropertyOptional({ type: String, nullable: true, example: 'Europe/London' })
+  @IsOptional()
+  @IsTimeZone({ message: TIME_ZONE_FAULT })
+  readonly time_zone?: string | null;
+
+  @ApiPropertyOptional({
+    description:
+      'Needed to make active again who is unsubscribed, bounced or complained: only if they asked for it.',
+    example: false,
+  })
+  @ValidateIf((_patch, value) => value !== undefined)
+  @IsBoolean({ message: 'true or false is needed.' })
+  readonly resubscribe?: boolean;
+}
+
+export class SubscriberListQuery extends ListQuery {
+  @ApiPropertyOptional({ enum: SUBSCRIBER_STATUSES })
+  @IsOptional()
+  @IsIn(SUBSCRIBER_STATUSES, { message: `One of ${SUBSCRIBER_STATUSES.join(', ')} is needed.` })
+  readonly status?: SubscriberStatus;
+}
+
+/** A subscriber as the API shows it. */
+export class SubscriberView {
+  @ApiProperty({ example: 'serverless' })
+  readonly group_name!: string;
+
+  @ApiProperty({ example: 'ada@example.com' })
+  readonly subscriber!: string;
+
+  @ApiProperty({ example: '2026-11-23T14:00:00.123Z' })
+  readonly date_joined!: string;
+
+  @ApiProperty({ enum: SUBSCRIBER_STATUSES, example: 'active' })
+  readonly status!: SubscriberStatus;
+
+  @ApiProperty({ type: String, nullable: true, example: 'Ada Lovelace' })
+  readonly name!: string | null;
+
+  @ApiProperty({ type: 'object', additionalProperties: true, example: { city: 'London' } })
+  readonly attributes!: Attributes;
+
+  @ApiProperty({ type: String, nullable: true, example: 'Europe/London' })
+  readonly time_zone!: string | null;
+
+  @ApiProperty({ example: 1 })
+  readonly version!: number;
+}
+
+/** What became of one address that was to be added. */
+export class AddedView extends SubscriberView {
+  @ApiProperty({
+    enum: ['added', 'exists'],
+    description: 'exists: the address was in the group, and nothing about it was changed.',
+  })
+  readonly result!: 'added' | 'exists';
+}
+
+class FaultView {
+  @ApiProperty({ example: '/subscribers/1/email' })
+  readonly pointer!: string;
+
+  @ApiProperty({ example: 'An address has a name, an @ and a domain: ada@example.com.' })
+  readonly detail!: string;
+}
+
+class RefusedView {
+  @ApiProperty({ enum: ['invalid'] })
+  readonly result!: 'invalid';
+
+  @ApiProperty({ type: [FaultView] })
+  readonly errors!: readonly Fault[];
+}
+
+/** What became of many, in the order in which they were given. */
+export class AddedManyView {
+  @ApiProperty({ example: 1 })
+  readonly added!: number;
+
+  @ApiProperty({ example: 0 })
+  readonly exists!: number;
+
+  @ApiProperty({ example: 0 })
+  readonly invalid!: number;
+
+  @ApiProperty({ type: [AddedView], description: 'An item that was refused has result invalid, and errors.' })
+  readonly results!: readonly (AddedView | RefusedView)[];
+}
+
+/**
+ * The newcomer that a checked DTO describes.
+ * @throws {InvalidInputError} where the address cannot be used.
+ */
+export function readNewcomer(body: NewSubscriber): Newcomer {
+  const parsed = parseEmail(body.email);
+  if (parsed.kind === 'invalid') {
+    throw new InvalidInputError([{ pointer: '/email', detail: parsed.detail }]);
+  }
+  return {
+    email: parsed.email,
+    name: body.name ?? undefined,
+    attributes: body.attributes ?? {},
+    timeZone: body.time_zone ?? undefined,
+  };
+}
+
+export function viewSubscriber(subscriber: Subscriber): SubscriberView {
+  return {
+    group_name: subscriber.group,
+    subscriber: subscriber.email,
+    date_joined: formatInstant(subscriber.joinedAt),
+    status: subscriber.status,
+    name: subscriber.name ?? null,
+    attributes: subscriber.attributes,
+    time_zone: subscriber.timeZone ?? null,
+    version: subscriber.version,
+  };
+}
+
+export function viewAdded(added: Added): AddedView {
+  return { ...viewSubscriber(added.subscriber), result: added.kind };
+}
+
+export function viewAddedMany(answers: readonly AddedOrRefused[]): AddedManyView {
+  const count = (kind: AddedOrRefused['kind']): number =>
+    answers.filter((answer) => answer.kind === kind).length;
+  return {
+    added: count('added'),
+    exists: count('exists'),
+    invalid: count('invalid'),
+    results: answers.map((answer) =>
+      answer.kind === 'invalid' ? { result: answer.kind, errors: answer.faults } : viewAdded(answer),
+    ),
+  };
+}

@@ -1,0 +1,188 @@
+import { Body, Controller, Delete, Get, HttpCode, Patch, Post, Query, Res } from '@nestjs/common';
+import {
+  ApiBody,
+  ApiCreatedResponse,
+  ApiExtraModels,
+  ApiHeader,
+  ApiNoContentResponse,
+  ApiOkResponse,
+  ApiOperation,
+  ApiParam,
+  ApiTags,
+  getSchemaPath,
+} from '@nestjs/swagger';
+import type { FastifyReply } from 'fastify';
+import { Needs } from '../platform/auth/roles.ts';
+import { ApiProblems } from '../platform/http/api-problems.ts';
+import { etagOf, IfMatch } from '../platform/http/etag.ts';
+import { ApiList } from '../platform/http/list-docs.ts';
+import { type Page, pageOf } from '../platform/http/list-query.ts';
+import { PageCursors } from '../platform/http/page-cursor.ts';
+import { GroupStore } from './group-store.ts';
+import { type GroupName, GroupNotFoundError } from './group.ts';
+import { OneOrManyPipe } from './one-or-many.pipe.ts';
+import { GroupParam, SubscriberParam } from './params.ts';
+import { SubscriberStore } from './subscriber-store.ts';
+import {
+  AddedManyView,
+  AddedView,
+  NewSubscriber,
+  NewSubscribers,
+  SubscriberListQuery,
+  SubscriberPatch,
+  SubscriberView,
+  viewAdded,
+  viewAddedMany,
+  viewSubscriber,
+} from './subscriber.dto.ts';
+import { isSubscriberKey, type SubscriberKey } from './subscriber.ts';
+import { SubscribersService } from './subscribers.service.ts';
+
+@ApiTags('subscribers')
+@ApiParam({ name: 'group', example: 'serverless' })
+@Controller(['v1/groups/:group/subscribers', ':group/subscribers'])
+@Needs('reader')
+@ApiProblems(400, 401, 403, 503)
+@ApiExtraModels(NewSubscriber, NewSubscribers, AddedView, AddedManyView)
+export class SubscribersController {
+  constructor(
+    private readonly service: SubscribersService,
+    private readonly subscribers: SubscriberStore,
+    private readonly groups: GroupStore,
+    private readonly cursors: PageCursors,
+  ) {}
+
+  @Post()
+  @Needs('sender')
+  @ApiOperation({
+    summary: 'Add one subscriber, or up to 1,000',
+    description:
+      'Makes the group where there is none. Adding an address again changes nothing: result is exists, and an unsubscribed address stays unsubscribed. Of many, each is answered for itself, in the order given.',
+  })
+  @ApiBody({
+    schema: { oneOf: [{ $ref: getSchemaPath(NewSubscriber) }, { $ref: getSchemaPath(NewSubscribers) }] },
+    examples: {
+      one: { summary: 'One', value: { email: 'ada@example.com' } },
+      full: {
+        summary: 'One, with everything',
+        value: {
+          email: 'grace@example.com',
+          name: 'Grace Hopper',
+          attributes: { city: 'New York' },
+          time_zone: 'America/New_York',
+        },
+      },
+      many: {
+        summary: 'Many',
+        value: {
+          subscribers: [{ email: 'ada@example.com', name: 'Ada Lovelace' }, { email: 'alan@example.com' }],
+        },
+      },
+    },
+  })
+  @ApiCreatedResponse({ description: 'The subscriber was added.', type: AddedView })
+  @ApiOkResponse({
+    description: 'The address was there already; or the answers for many.',
+    schema: { oneOf: [{ $ref: getSchemaPath(AddedView) }, { $ref: getSchemaPath(AddedManyView) }] },
+  })
+  @ApiProblems(413, 415)
+  async add(
+    @GroupParam() group: GroupName,
+    @Body(OneOrManyPipe) body: NewSubscriber | NewSubscribers,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<AddedView | AddedManyView> {
+    if (body instanceof NewSubscribers) {
+      reply.status(200);
+      return viewAddedMany(await this.service.addMany(group, body.subscribers));
+    }
+    const added = await this.service.add(group, body);
+    reply.status(added.kind === 'added' ? 201 : 200).header('etag', etagOf(added.subscriber.version));
+    return viewAdded(added);
+  }
+
+  @Get()
+  @ApiOperation({ summary: 'List the subscribers', description: 'In order of address.' })
+  @ApiList(SubscriberView)
+  @ApiProblems(404)
+  async list(
+    @GroupParam() group: GroupName,
+    @Query() query: SubscriberListQuery,
+  ): Promise<Page<SubscriberView>> {
+    const purpose = `subscribers/${group}`;
+    const found = await this.subscribers.list(group, {
+      after: query.cursor === undefined ? undefined : readPosition(this.cursors.open(purpose, query.cursor)),
+      limit: query.limit + 1,
+      status: query.status,
+    });
+    if (found.length === 0 && !(await this.groups.find(group))) {
+      throw new GroupNotFoundError(group);
+    }
+    return pageOf(found, query.limit, viewSubscriber, (last) => this.cursors.seal(purpose, last.key));
+  }
+
+  @Get(':email')
+  @ApiOperation({ summary: 'Read a subscriber' })
+  @ApiParam({ name: 'email', example: 'ada@example.com' })
+  @ApiOkResponse({ type: SubscriberView })
+  @ApiProblems(404)
+  async read(
+    @GroupParam() group: GroupName,
+    @SubscriberParam() key: SubscriberKey,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<SubscriberView> {
+    const subscriber = await this.service.get(group, key);
+    reply.header('etag', etagOf(subscriber.version));
+    return viewSubscriber(subscriber);
+  }
+
+  @Patch(':email')
+  @Needs('sender')
+  @ApiOperation({
+    summary: 'Change a subscriber',
+    description:
+      'What is left out stays, null empties. Making active again who is unsubscribed, bounced or complained needs "resubscribe": true.',
+  })
+  @ApiParam({ name: 'email', example: 'ada@example.com' })
+  @ApiHeader({ name: 'If-Match', required: false, description: 'The ETag that was read.' })
+  @ApiOkResponse({ type: SubscriberView })
+  @ApiProblems(404, 409, 412, 413, 415)
+  async change(
+    @GroupParam() group: GroupName,
+    @SubscriberParam() key: SubscriberKey,
+    @Body() patch: SubscriberPatch,
+    @IfMatch() ifVersion: number | undefined,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<SubscriberView> {
+    const subscriber = await this.service.change(group, key, patch, ifVersion);
+    reply.header('etag', etagOf(subscriber.version));
+    return viewSubscriber(subscriber);
+  }
+
+  @Delete(':email')
+  @Needs('sender')
+  @HttpCode(204)
+  @ApiOperation({
+    summary: 'Remove a subscriber',
+    description:
+      'Erases the record. To keep somebody from being written to, set the status to unsubscribed instead.',
+  })
+  @ApiParam({ name: 'email', example: 'ada@example.com' })
+  @ApiHeader({ name: 'If-Match', required: false, description: 'The ETag that was read.' })
+  @ApiNoContentResponse()
+  @ApiProblems(404, 412)
+  async remove(
+    @GroupParam() group: GroupName,
+    @SubscriberParam() key: SubscriberKey,
+    @IfMatch() ifVersion: number | undefined,
+  ): Promise<void> {
+    await this.subscribers.remove(group, key, ifVersion);
+  }
+}
+
+/** Cursors are signed, so another position is a defect. */
+function readPosition(position: unknown): SubscriberKey {
+  if (typeof position !== 'string' || !isSubscriberKey(position)) {
+    throw new Error('A signed cursor of a list of subscribers has no address in it.');
+  }
+  return position;
+}

@@ -1,0 +1,61 @@
+import { NestFactory } from '@nestjs/core';
+import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import { AppModule } from './app.module.ts';
+import { DataLockedError } from './engines/sqlite/data-lock.ts';
+import { Settings, SettingsError } from './platform/config/settings.ts';
+import { setupOpenApi } from './platform/http/openapi.ts';
+import { configureServer, newAdapter } from './platform/http/server.ts';
+import { Log } from './platform/logging/log.ts';
+import { NestLogger } from './platform/logging/nest-logger.ts';
+
+try {
+  await serve();
+} catch (error) {
+  process.stderr.write(`${startFault(error)}\n`);
+  process.exit(1);
+}
+
+async function serve(): Promise<void> {
+  const app = await NestFactory.create<NestFastifyApplication>(AppModule, newAdapter(), {
+    bufferLogs: true,
+    autoFlushLogs: false,
+    abortOnError: false,
+  });
+  const settings = app.get(Settings);
+  app.useLogger(app.get(NestLogger));
+  app.flushLogs();
+  app.enableShutdownHooks(['SIGTERM', 'SIGINT'], { useProcessExit: true });
+  await configureServer(app);
+  setupOpenApi(app, settings);
+  await app.listen(settings.port, settings.host);
+  announce(app, settings);
+}
+
+/** Where everything is: for whoever started it by hand, and for logs. */
+function announce(app: NestFastifyApplication, settings: Settings): void {
+  const address = app.getHttpServer().address();
+  const port = typeof address === 'object' && address !== null ? address.port : settings.port;
+  const host = settings.host.includes(':') ? `[${settings.host}]` : settings.host;
+  const url =
+    settings.publicUrl ??
+    `http://${['0.0.0.0', '[::]', '127.0.0.1'].includes(host) ? 'localhost' : host}:${port}`;
+  app.get(Log).info('server.started', {
+    api: `${url}/v1`,
+    swagger_ui: `${url}/docs`,
+    ...(settings.mail === 'outbox' ? { outbox: `${url}/outbox` } : {}),
+    mail: settings.mail,
+    engine: settings.engine,
+    data_dir: settings.dataDir,
+  });
+}
+
+/** What the operator can mend is told in words; anything else with its stack. */
+function startFault(error: unknown): string {
+  if (error instanceof SettingsError || error instanceof DataLockedError) {
+    return error.message;
+  }
+  if (error instanceof Error && 'code' in error && error.code === 'EADDRINUSE') {
+    return `Belfry cannot listen: ${error.message}. Stop what listens there, or set PORT to another one.`;
+  }
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}

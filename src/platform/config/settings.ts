@@ -1,0 +1,374 @@
+import { createHash } from 'node:crypto';
+import { resolve } from 'node:path';
+import { isEmail } from 'class-validator';
+import { type Role, ROLES } from '../auth/roles.ts';
+import { DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS } from '../clock/clock.ts';
+
+export const ENGINES = ['embedded'] as const;
+export type EngineName = (typeof ENGINES)[number];
+
+export const MAIL_CHANNELS = ['outbox', 'smtp'] as const;
+export type MailChannel = (typeof MAIL_CHANNELS)[number];
+
+export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+/** A key as it is kept: what is compared is the hash, so that no secret stays in memory. */
+export interface ApiKey {
+  readonly name: string;
+  readonly role: Role;
+  readonly sha256: Buffer;
+}
+
+/** What the environment says, checked once at start and injected whole. */
+export class Settings {
+  /** 0: any free port. */
+  readonly port: number;
+  readonly host: string;
+  /** Without a slash at its end; absent: made from the host and the port that the server listens on. */
+  readonly publicUrl: string | undefined;
+  readonly engine: EngineName;
+  /** Absolute. */
+  readonly dataDir: string;
+  readonly mail: MailChannel;
+  /** Present where `mail` is `smtp`. May hold a password: never logged. */
+  readonly smtpUrl: string | undefined;
+  readonly smtpConnections: number;
+  /** A mailbox such as `Belfry <belfry@example.com>`. */
+  readonly mailFrom: string;
+  readonly apiKeys: readonly ApiKey[];
+  readonly logLevel: LogLevel;
+  readonly missedGraceMs: number;
+  readonly maxAttempts: number;
+  /** The largest content of one message. */
+  readonly bodyLimitBytes: number;
+  /** How long work in hand may take once the process was asked to stop. */
+  readonly shutdownGraceMs: number;
+  readonly signingSecret: string | undefined;
+
+  constructor(values: Settings) {
+    this.port = values.port;
+    this.host = values.host;
+    this.publicUrl = values.publicUrl;
+    this.engine = values.engine;
+    this.dataDir = values.dataDir;
+    this.mail = values.mail;
+    this.smtpUrl = values.smtpUrl;
+    this.smtpConnections = values.smtpConnections;
+    this.mailFrom = values.mailFrom;
+    this.apiKeys = values.apiKeys;
+    this.logLevel = values.logLevel;
+    this.missedGraceMs = values.missedGraceMs;
+    this.maxAttempts = values.maxAttempts;
+    this.bodyLimitBytes = values.bodyLimitBytes;
+    this.shutdownGraceMs = values.shutdownGraceMs;
+    this.signingSecret = values.signingSecret;
+    Object.freeze(this);
+  }
+}
+
+/** Everything that is wrong with the environment, one line per fault. */
+export class SettingsError extends Error {
+  override readonly name = 'SettingsError';
+  readonly faults: readonly string[];
+
+  constructor(faults: readonly string[]) {
+    super(`The settings are not usable:\n${faults.map((fault) => `  ${fault}`).join('\n')}`);
+    this.faults = faults;
+  }
+}
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+const UNIT_MS: Readonly<Record<string, number>> = {
+  ms: 1,
+  s: SECOND_MS,
+  m: MINUTE_MS,
+  h: HOUR_MS,
+  d: DAY_MS,
+};
+const UNIT_BYTES: Readonly<Record<string, number>> = { KB: KIB, MB: MIB };
+
+const SECRET_MIN_LENGTH = 16;
+const SIGNING_SECRET_MIN_LENGTH = 32;
+const KEY_NAME_PATTERN = /^[a-z0-9_-]+$/;
+
+// ECS kills a task 30 s after it asked it to stop (stopTimeout's default); the database is closed in the second that is left.
+const SHUTDOWN_GRACE_MAX_MS = 29 * SECOND_MS;
+// SES takes 40 MB at most, after encoding.
+const BODY_LIMIT_MAX_BYTES = 40 * MIB;
+
+// With delays that double up to an hour, half a day on average: long enough for a mail server to come back, short of the days for which a
+// mail server itself tries (RFC 5321, 4.5.4.1: 4 to 5 days).
+const ATTEMPTS = 30;
+
+/**
+ * The settings that `env` describes; a variable that is empty counts as not set, and one that is unknown is ignored.
+ * @throws {SettingsError} with every fault, not only the first.
+ */
+export function parseSettings(env: Environment): Settings {
+  const reader = new EnvironmentReader(env);
+  const smtpUrl = reader.smtpUrl('SMTP_URL');
+  const settings = new Settings({
+    port: reader.integer('PORT', { fallback: 3000, min: 0, max: 65_535 }),
+    host: reader.host('HOST', '127.0.0.1'),
+    publicUrl: reader.httpUrl('PUBLIC_URL'),
+    engine: reader.oneOf('ENGINE', ENGINES, 'embedded'),
+    dataDir: resolve(reader.text('DATA_DIR') ?? './data'),
+    mail: reader.mail('MAIL', smtpUrl),
+    smtpUrl,
+    smtpConnections: reader.integer('SMTP_CONNECTIONS', { fallback: 10, min: 1, max: 100 }),
+    mailFrom: reader.mailbox('MAIL_FROM', 'Belfry <belfry@localhost>'),
+    apiKeys: reader.apiKeys('API_KEYS'),
+    logLevel: reader.oneOf('LOG_LEVEL', LOG_LEVELS, 'info'),
+    missedGraceMs: reader.durationMs('MISSED_GRACE', { fallback: DAY_MS, min: 0, max: 3650 * DAY_MS }),
+    maxAttempts: reader.integer('MAX_ATTEMPTS', { fallback: ATTEMPTS, min: 1, max: 100 }),
+    bodyLimitBytes: reader.sizeBytes('BODY_LIMIT', {
+      fallback: 10 * MIB,
+      min: KIB,
+      max: BODY_LIMIT_MAX_BYTES,
+    }),
+    shutdownGraceMs: reader.durationMs('SHUTDOWN_GRACE', {
+      fallback: 25 * SECOND_MS,
+      min: 0,
+      max: SHUTDOWN_GRACE_MAX_MS,
+    }),
+    signingSecret: reader.secret('SIGNING_SECRET', SIGNING_SECRET_MIN_LENGTH),
+  });
+  if (reader.faults.length > 0) {
+    throw new SettingsError(reader.faults);
+  }
+  return settings;
+}
+
+interface Range {
+  readonly fallback: number;
+  readonly min: number;
+  readonly max: number;
+}
+
+/** Reads one variable after the other and collects what is wrong; a faulty one yields its fallback, so that reading goes on. */
+class EnvironmentReader {
+  readonly faults: string[] = [];
+  readonly #env: Environment;
+
+  constructor(env: Environment) {
+    this.#env = env;
+  }
+
+  text(name: string): string | undefined {
+    const value = this.#env[name]?.trim();
+    return value === '' ? undefined : value;
+  }
+
+  integer(name: string, range: Range): number {
+    const text = this.text(name);
+    if (text === undefined) {
+      return range.fallback;
+    }
+    const value = Number(text);
+    if (/^\d+$/.test(text) && value >= range.min && value <= range.max) {
+      return value;
+    }
+    return this.#refuse(name, text, `a whole number from ${range.min} to ${range.max}`, range.fallback);
+  }
+
+  oneOf<Choice extends string>(name: string, choices: readonly Choice[], fallback: Choice): Choice {
+    const text = this.text(name);
+    if (text === undefined) {
+      return fallback;
+    }
+    const choice = choices.find((candidate) => candidate === text);
+    return choice ?? this.#refuse(name, text, choices.join(', '), fallback);
+  }
+
+  host(name: string, fallback: string): string {
+    const text = this.text(name);
+    if (text === undefined) {
+      return fallback;
+    }
+    return /^[A-Za-z0-9.:_-]+$/.test(text)
+      ? text
+      : this.#refuse(name, text, 'a host name or an IP address, such as 127.0.0.1, 0.0.0.0 or ::1', fallback);
+  }
+
+  httpUrl(name: string): string | undefined {
+    const text = this.text(name);
+    if (text === undefined) {
+      return undefined;
+    }
+    const url = URL.parse(text);
+    const isPlain =
+      url !== null && `${url.username}${url.password}${url.search}${url.hash}` === '' && url.hostname !== '';
+    if (isPlain && (url.protocol === 'http:' || url.protocol === 'https:')) {
+      return `${url.origin}${url.pathname}`.replace(/\/+$/, '');
+    }
+    return this.#refuse(
+      name,
+      text,
+      'a URL with http or https and without user, query and fragment, such as https://belfry.example.com',
+      undefined,
+    );
+  }
+
+  smtpUrl(name: string): string | undefined {
+    const text = this.text(name);
+    if (text === undefined) {
+      return undefined;
+    }
+    const url = URL.parse(text);
+    if (url !== null && (url.protocol === 'smtp:' || url.protocol === 'smtps:') && url.hostname !== '') {
+      return text;
+    }
+    return this.#refuseSecret(
+      name,
+      'is not a URL with smtp or smtps and a host',
+      'such as smtp://user:password@smtp.example.com:587',
+      undefined,
+    );
+  }
+
+  mail(name: string, smtpUrl: string | undefined): MailChannel {
+    const mail = this.oneOf(name, MAIL_CHANNELS, smtpUrl === undefined ? 'outbox' : 'smtp');
+    if (mail === 'smtp' && this.text('SMTP_URL') === undefined) {
+      this.faults.push(`${name}: got 'smtp', but SMTP_URL is not set; set it too, or leave ${name} out.`);
+    }
+    return mail;
+  }
+
+  mailbox(name: string, fallback: string): string {
+    // Untrimmed: a line break at the end is a fault too, because this goes into a header.
+    const given = this.#env[name] ?? '';
+    const text = this.text(name);
+    if (text === undefined) {
+      return fallback;
+    }
+    const isMailbox = isEmail(text, {
+      allow_display_name: true,
+      require_tld: false,
+      allow_utf8_local_part: false,
+    });
+    return isMailbox && !/[\r\n]/.test(given)
+      ? text
+      : this.#refuse(
+          name,
+          text,
+          'one mailbox on one line: Name <name@example.com>, or name@example.com',
+          fallback,
+        );
+  }
+
+  durationMs(name: string, range: Range): number {
+    const text = this.text(name);
+    if (text === undefined) {
+      return range.fallback;
+    }
+    const allowed = `a whole number with its unit (ms, s, m, h, d), such as 90s, 30m, 24h or 7d, from ${durationText(range.min)} to ${durationText(range.max)}`;
+    return this.#measure(name, text, { pattern: /^(\d+)(ms|s|m|h|d)$/, units: UNIT_MS, range, allowed });
+  }
+
+  sizeBytes(name: string, range: Range): number {
+    const text = this.text(name);
+    if (text === undefined) {
+      return range.fallback;
+    }
+    const allowed = `a whole number with its unit (KB = 1024 bytes, MB = 1024 KB), such as 500KB or 10MB, from ${range.min / KIB}KB to ${range.max / MIB}MB`;
+    return this.#measure(name, text, { pattern: /^(\d+)(KB|MB)$/, units: UNIT_BYTES, range, allowed });
+  }
+
+  secret(name: string, minLength: number): string | undefined {
+    const text = this.text(name);
+    if (text === undefined || text.length >= minLength) {
+      return text;
+    }
+    return this.#refuseSecret(
+      name,
+      `has ${text.length} characters`,
+      `at least ${minLength}; 'openssl rand -base64 48' makes a good one`,
+      undefined,
+    );
+  }
+
+  apiKeys(name: string): readonly ApiKey[] {
+    const entries = this.text(name)?.split(',') ?? [];
+    const keys: ApiKey[] = [];
+    for (const [index, entry] of entries.entries()) {
+      const key = this.#apiKey(name, index + 1, entry.trim());
+      if (key !== undefined && keys.some((other) => other.name === key.name)) {
+        this.faults.push(
+          `${name}: entry ${index + 1} has the name '${key.name}' of an earlier one; allowed: each name once.`,
+        );
+      } else if (key !== undefined) {
+        keys.push(key);
+      }
+    }
+    return keys;
+  }
+
+  #apiKey(variable: string, position: number, entry: string): ApiKey | undefined {
+    // The secret is all that follows the second colon: it may hold colons itself.
+    const [, name = '', roleText = '', secret = ''] = /^([^:]*):([^:]*):(.*)$/.exec(entry) ?? [];
+    const role = ROLES.find((candidate) => candidate === roleText);
+    if (!KEY_NAME_PATTERN.test(name)) {
+      return this.#refuseSecret(
+        variable,
+        `entry ${position} is not name:role:secret with a name of a to z, 0 to 9, _ and -`,
+        'such as ops:admin:<secret>,shop:sender:<secret>',
+        undefined,
+      );
+    }
+    if (role === undefined) {
+      return this.#refuseSecret(
+        variable,
+        `entry ${position} ('${name}') has an unknown role`,
+        ROLES.join(', '),
+        undefined,
+      );
+    }
+    if (secret.length < SECRET_MIN_LENGTH) {
+      return this.#refuseSecret(
+        variable,
+        `entry ${position} ('${name}') has a secret of ${secret.length} characters`,
+        `at least ${SECRET_MIN_LENGTH}, without commas`,
+        undefined,
+      );
+    }
+    return { name, role, sha256: createHash('sha256').update(secret).digest() };
+  }
+
+  #measure(
+    name: string,
+    text: string,
+    measure: {
+      readonly pattern: RegExp;
+      readonly units: Readonly<Record<string, number>>;
+      readonly range: Range;
+      readonly allowed: string;
+    },
+  ): number {
+    const { range } = measure;
+    const [, count = '', unit = ''] = measure.pattern.exec(text) ?? [];
+    const value = Number(count) * (measure.units[unit] ?? Number.NaN);
+    return value >= range.min && value <= range.max
+      ? value
+      : this.#refuse(name, text, measure.allowed, range.fallback);
+  }
+
+  #refuse<Value>(name: string, given: string, allowed: string, fallback: Value): Value {
+    this.faults.push(`${name}: got ${JSON.stringify(given)}; allowed: ${allowed}.`);
+    return fallback;
+  }
+
+  /** As `#refuse`, for a variable whose value must not be shown. */
+  #refuseSecret<Value>(name: string, fault: string, allowed: string, fallback: Value): Value {
+    this.faults.push(`${name}: ${fault} (not shown here); allowed: ${allowed}.`);
+    return fallback;
+  }
+}
+
+function durationText(ms: number): string {
+  return ms >= DAY_MS ? `${ms / DAY_MS}d` : `${ms / SECOND_MS}s`;
+}

@@ -1,0 +1,33 @@
+import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
+import type { FastifyRequest } from 'fastify';
+import { InvalidInputError } from '../errors/domain-error.ts';
+
+// 15 digits: every such number is exact.
+const ETAG_PATTERN = /^"([1-9]\d{0,14})"$/;
+
+/** The strong entity tag of a version. */
+export function etagOf(version: number): string {
+  return `"${version}"`;
+}
+
+/** The version that the caller saw; absent where the request asks for none, or for any (`*`). */
+export const IfMatch = createParamDecorator((_data: unknown, context: ExecutionContext) =>
+  parseIfMatch(context.switchToHttp().getRequest<FastifyRequest>().headers['if-match']),
+);
+
+/** @throws {InvalidInputError} for what no version's tag can equal: weak tags, lists, anything malformed. */
+export function parseIfMatch(header: string | undefined): number | undefined {
+  if (header === undefined || header === '*') {
+    return undefined;
+  }
+  const [, version] = ETAG_PATTERN.exec(header) ?? [];
+  if (version === undefined) {
+    throw new InvalidInputError([
+      {
+        pointer: 'If-Match',
+        detail: 'One strong entity tag is needed, as the ETag header of an answer has it: "3".',
+      },
+    ]);
+  }
+  return Number(version);
+}

@@ -1,0 +1,78 @@
+import { type ArgumentMetadata, Injectable, ValidationPipe } from '@nestjs/common';
+import type { ValidationError } from 'class-validator';
+import { type Fault, InvalidInputError } from '../errors/domain-error.ts';
+
+const PLAIN_TYPES: readonly unknown[] = [undefined, Object, Array, String, Number, Boolean];
+const MAX_FAULTS = 100;
+
+/** Carries class-validator's findings to where it is known what they are about. */
+class Findings extends Error {
+  readonly errors: readonly ValidationError[];
+
+  constructor(errors: readonly ValidationError[]) {
+    super('A request did not match its DTO.');
+    this.errors = errors;
+  }
+}
+
+/** Checks every DTO and refuses what it does not name; all faults are told at once, each with its pointer. */
+@Injectable()
+export class RequestPipe extends ValidationPipe {
+  constructor() {
+    super({
+      whitelist: true,
+      forbidNonWhitelisted: true,
+      transform: true,
+      stopAtFirstError: false,
+      exceptionFactory: (errors) => new Findings(errors),
+    });
+  }
+
+  override async transform(value: unknown, metadata: ArgumentMetadata): Promise<unknown> {
+    const isBody = metadata.type === 'body';
+    if (isBody && value !== undefined && !PLAIN_TYPES.includes(metadata.metatype) && !isJsonObject(value)) {
+      throw new InvalidInputError([{ pointer: '', detail: 'The body must be a JSON object.' }]);
+    }
+    try {
+      const checked: unknown = await super.transform(value, metadata);
+      return checked;
+    } catch (error) {
+      if (!(error instanceof Findings)) {
+        throw error;
+      }
+      const faults = error.errors.flatMap((finding) => faultsOf(finding, isBody ? '/' : ''));
+      const missing =
+        isBody && value === undefined
+          ? [{ pointer: '', detail: 'The request has no body; a JSON object is needed.' }]
+          : [];
+      throw new InvalidInputError([...missing, ...firstOf(faults)], { cause: error });
+    }
+  }
+}
+
+/** Enough to mend a request by; a thousand wrong entries would make an answer larger than the request. */
+function firstOf(faults: readonly Fault[]): readonly Fault[] {
+  if (faults.length <= MAX_FAULTS) {
+    return faults;
+  }
+  const rest = faults.length - MAX_FAULTS;
+  return [...faults.slice(0, MAX_FAULTS), { pointer: '', detail: `There are ${rest} more faults.` }];
+}
+
+/** Parameters of the path and the query are named, not pointed to. */
+function faultsOf(finding: ValidationError, prefix: string): readonly Fault[] {
+  const pointer = `${prefix}${finding.property.replaceAll('~', '~0').replaceAll('/', '~1')}`;
+  const own = Object.entries(finding.constraints ?? {}).map(([rule, message]) => ({
+    pointer,
+    detail: rule === 'whitelistValidation' ? 'This is an unknown property.' : sentence(message),
+  }));
+  return [...own, ...(finding.children ?? []).flatMap((child) => faultsOf(child, `${pointer}/`))];
+}
+
+function isJsonObject(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function sentence(message: string): string {
+  return /[.!?]$/.test(message) ? message : `${message}.`;
+}

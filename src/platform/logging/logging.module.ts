@@ -1,0 +1,48 @@
+import { Global, Module } from '@nestjs/common';
+import { LoggerModule, type Params, PinoLogger } from 'nestjs-pino';
+import { destination, type DestinationStream, stdSerializers } from 'pino';
+import { build } from 'pino-pretty';
+import { Settings } from '../config/settings.ts';
+import { Log } from './log.ts';
+import { NestLogger } from './nest-logger.ts';
+import { RequestLog } from './request-log.ts';
+
+/** Where log lines go. */
+export const LOG_DESTINATION = Symbol('LOG_DESTINATION');
+
+@Global()
+@Module({
+  providers: [{ provide: LOG_DESTINATION, useFactory: openDestination }],
+  exports: [LOG_DESTINATION],
+})
+class LogDestinationModule {}
+
+@Global()
+@Module({
+  imports: [
+    LogDestinationModule,
+    LoggerModule.forRootAsync({ inject: [Settings, LOG_DESTINATION], useFactory: pinoParams }),
+  ],
+  providers: [
+    { provide: Log, useFactory: (pino: PinoLogger): Log => new Log(pino), inject: [PinoLogger] },
+    NestLogger,
+    RequestLog,
+  ],
+  exports: [Log, NestLogger, RequestLog],
+})
+export class LoggingModule {}
+
+/** JSON for machines; on a terminal the same lines for people, made in this process: a worker thread would lose the last ones. */
+function openDestination(): DestinationStream {
+  return process.stdout.isTTY
+    ? build({ colorize: true, singleLine: true, translateTime: 'SYS:HH:MM:ss.l', sync: true })
+    : destination({ fd: process.stdout.fd, sync: true });
+}
+
+function pinoParams(settings: Settings, stream: DestinationStream): Params {
+  return {
+    pinoHttp: [{ level: settings.logLevel, base: null, serializers: { err: stdSerializers.err } }, stream],
+    // No middleware: RequestLog does its work in a hook that comes before everything that may refuse a request.
+    forRoutes: [],
+  };
+}

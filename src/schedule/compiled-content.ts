@@ -1,0 +1,202 @@
+import { Liquid, type LiquidOptions, type Template as LiquidTemplate } from 'liquidjs';
+import type { Subscriber } from '../groups/subscriber.ts';
+import { DomainError, type Fault, InvalidInputError } from '../platform/errors/domain-error.ts';
+import type { Content } from './content.ts';
+import { htmlToText } from './html-to-text.ts';
+
+/** To whom a mail is rendered. */
+export type Recipient = Pick<Subscriber, 'email' | 'name' | 'attributes'>;
+
+/** What one recipient reads. */
+export interface Rendered {
+  /** One line. */
+  readonly subject: string;
+  readonly html: string;
+  readonly text: string;
+}
+
+/** Content that is ready to be rendered, once for each recipient. */
+export interface CompiledContent {
+  /** @throws {RenderError} where a template fails for this recipient; it may work for another. */
+  render(recipient: Recipient): Rendered;
+}
+
+/** A template that parses, but fails with the data of one recipient or takes too much. */
+export class RenderError extends DomainError {
+  readonly kind = 'invalid';
+  readonly code = 'render-failed';
+
+  constructor(part: Part, detail: string, options?: ErrorOptions) {
+    super(`The template of the ${part} cannot be rendered: ${detail}.`, options);
+  }
+}
+
+/** A part of the content that may be a template; it is also its name in the API. */
+type Part = 'subject' | 'body' | 'text';
+
+/*
+ * Limits. Templates are written by whoever may send, so this is about accidents: an endless loop must cost one delivery, not the server.
+ * Measured on LiquidJS 10.30.1 (Node 26): parsing 5,000 tags and outputs takes 0.1 s, but its cost rises with their square
+ * (`parseTokens` shifts an array): 40,000 take 4 s, and 10 MB full of `{{ name }}` take 9 minutes.
+ */
+const MAX_TAGS = 5_000;
+// The largest part that a BODY_LIMIT may allow.
+const MAX_TEMPLATE_LENGTH = 40 * 1024 * 1024;
+// Rendering is synchronous, so nothing else runs meanwhile. The wall clock counts: a template at its tag limit takes 10 ms.
+const RENDER_LIMIT_MS = 1_000;
+// In characters and array elements that filters and ranges make: `(1..100000000)` is refused before it is made.
+const MEMORY_LIMIT = 64 * 1024 * 1024;
+// Twice the largest body by default; more would not pass any mail server.
+const MAX_RENDERED_LENGTH = 20 * 1024 * 1024;
+
+/*
+ * What a template cannot use. `include`, `render`, `layout` and `block` read other templates, of which there are none (a test
+ * shows that the disk is out of reach even with them); `liquid` holds any number of tags in one, past MAX_TAGS.
+ */
+const WITHHELD_TAGS = ['include', 'render', 'layout', 'block', 'liquid'];
+
+const TAG_START_PATTERN = /\{[{%]/g;
+
+// eslint-disable-next-line no-control-regex -- control characters are what it looks for
+const CONTROL_PATTERN = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g;
+
+const html = newEngine({ outputEscape: 'escape' });
+const plain = newEngine({});
+
+/**
+ * Makes content ready to be rendered.
+ * @throws {InvalidInputError} with a fault for each template that does not parse.
+ */
+export function compileContent(content: Content): CompiledContent {
+  return content.template === 'liquid' ? new LiquidContent(content) : new FixedContent(content);
+}
+
+/** What was given is sent as it is, so everybody gets the same. */
+class FixedContent implements CompiledContent {
+  readonly #content: Content;
+  #rendered: Rendered | undefined;
+
+  constructor(content: Content) {
+    this.#content = content;
+  }
+
+  render(): Rendered {
+    const { subject, body, text } = this.#content;
+    this.#rendered ??= { subject, html: body, text: text ?? htmlToText(body) };
+    return this.#rendered;
+  }
+}
+
+class LiquidContent implements CompiledContent {
+  readonly #subject: ParsedPart;
+  readonly #body: ParsedPart;
+  readonly #text: ParsedPart | undefined;
+
+  constructor(content: Content) {
+    const faults: Fault[] = [];
+    this.#subject = parsePart('subject', content.subject, faults);
+    this.#body = parsePart('body', content.body, faults);
+    this.#text = content.text === undefined ? undefined : parsePart('text', content.text, faults);
+    if (faults.length > 0) {
+      throw new InvalidInputError(faults);
+    }
+  }
+
+  render(recipient: Recipient): Rendered {
+    const scope = scopeOf(recipient);
+    const body = renderPart(this.#body, scope);
+    return {
+      // An attribute with a line break would otherwise add headers of its own.
+      subject: renderPart(this.#subject, scope).replace(CONTROL_PATTERN, ' ').toWellFormed().trim(),
+      html: body,
+      text: this.#text === undefined ? htmlToText(body) : renderPart(this.#text, scope),
+    };
+  }
+}
+
+interface ParsedPart {
+  readonly part: Part;
+  readonly template: LiquidTemplate[];
+}
+
+function newEngine(options: LiquidOptions): Liquid {
+  const engine = new Liquid({
+    ...options,
+    templates: {}, // in place of the file system
+    ownPropertyOnly: true, // `constructor` and the like are no attributes
+    strictFilters: true, // a misspelt filter is found when the message is scheduled
+    parseLimit: MAX_TEMPLATE_LENGTH,
+    renderLimit: RENDER_LIMIT_MS,
+    memoryLimit: MEMORY_LIMIT,
+    timezoneOffset: 0, // dates come out the same on every machine
+  });
+  for (const tag of WITHHELD_TAGS) {
+    delete engine.tags[tag];
+  }
+  for (const filter of ['escape', 'escape_once', 'xml_escape']) {
+    markAsEscaped(engine, filter);
+  }
+  return engine;
+}
+
+/** Otherwise `{{ name | escape }}`, as templates from elsewhere have it, would come out escaped twice. */
+function markAsEscaped(engine: Liquid, name: string): void {
+  const filter = engine.filters[name];
+  if (filter !== undefined) {
+    engine.registerFilter(name, {
+      handler: typeof filter === 'function' ? filter : filter.handler,
+      raw: true,
+    });
+  }
+}
+
+function parsePart(part: Part, source: string, faults: Fault[]): ParsedPart {
+  const engine = engineOf(part);
+  const tags = countTags(source);
+  if (tags > MAX_TAGS) {
+    faults.push({
+      pointer: `/${part}`,
+      detail: `It has ${tags} Liquid tags and outputs; at most ${MAX_TAGS} are allowed.`,
+    });
+    return { part, template: [] };
+  }
+  try {
+    return { part, template: engine.parse(source) };
+  } catch (error) {
+    faults.push({ pointer: `/${part}`, detail: `It is no Liquid template: ${messageOf(error)}.` });
+    return { part, template: [] };
+  }
+}
+
+function renderPart({ part, template }: ParsedPart, scope: object): string {
+  const rendered = renderTemplate(part, template, scope);
+  if (rendered.length > MAX_RENDERED_LENGTH) {
+    throw new RenderError(part, `it comes to ${rendered.length} characters`);
+  }
+  return rendered;
+}
+
+function renderTemplate(part: Part, template: LiquidTemplate[], scope: object): string {
+  try {
+    return String(engineOf(part).renderSync(template, scope));
+  } catch (error) {
+    throw new RenderError(part, messageOf(error), { cause: error });
+  }
+}
+
+function engineOf(part: Part): Liquid {
+  return part === 'body' ? html : plain;
+}
+
+function scopeOf({ email, name, attributes }: Recipient): object {
+  const subscriber = { email, name: name ?? '', attributes };
+  return { subscriber, ...subscriber };
+}
+
+function countTags(source: string): number {
+  return source.match(TAG_START_PATTERN)?.length ?? 0;
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

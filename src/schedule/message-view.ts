@@ -1,0 +1,285 @@
+import { ApiProperty } from '@nestjs/swagger';
+import type { Group } from '../groups/group.ts';
+import { formatInstant, msBetween } from '../platform/clock/clock.ts';
+import { type Template, TEMPLATES } from './content.ts';
+import {
+  type Message,
+  MESSAGE_STATUSES,
+  type MessageStatus,
+  ON_MISSED,
+  ON_UNKNOWN,
+  type OnMissed,
+  type OnUnknown,
+  pendingCount,
+} from './message.ts';
+
+const EXAMPLE_KEY = '019ab0a2-7c1e-7d3a-9f65-3a1b5c8e2d47';
+
+class ContentView {
+  @ApiProperty({ description: 'Size of the stored content in bytes.', example: 159 })
+  readonly bytes!: number;
+
+  @ApiProperty({
+    description: 'SHA-256 of exactly what GET …/content answers; what is sent is checked against it.',
+    example: '9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08',
+  })
+  readonly sha256!: string;
+
+  @ApiProperty({ enum: TEMPLATES, example: 'none' })
+  readonly template!: Template;
+}
+
+class TagsView {
+  @ApiProperty({ example: 'serverless' })
+  readonly group!: string;
+
+  @ApiProperty({
+    description: 'What S3 does not allow in a tag is replaced by _.',
+    example: 'Hello SLS workshop_',
+  })
+  readonly subject!: string;
+
+  @ApiProperty({ example: '2026-11-23T14:10:00.000Z' })
+  readonly scheduled!: string;
+
+  @ApiProperty({ example: EXAMPLE_KEY })
+  readonly key!: string;
+}
+
+class CountsView {
+  @ApiProperty({ description: 'Subscribers in the batches cut so far; 0 until dispatch.', example: 200 })
+  readonly subscribers!: number;
+
+  @ApiProperty({ description: 'Deliveries without an outcome yet.', example: 0 })
+  readonly pending!: number;
+
+  @ApiProperty({ example: 198 })
+  readonly sent!: number;
+
+  @ApiProperty({ example: 1 })
+  readonly failed!: number;
+
+  @ApiProperty({
+    description: 'Not handed over, on purpose: unsubscribed, cancelled, expired, left.',
+    example: 1,
+  })
+  readonly skipped!: number;
+
+  @ApiProperty({ description: 'May or may not have gone out, and will not be tried again.', example: 0 })
+  readonly unknown!: number;
+}
+
+class LatencyView {
+  @ApiProperty({ type: Number, nullable: true, description: 'Due → first attempt, in ms.', example: 12 })
+  readonly first_attempt_ms!: number | null;
+
+  @ApiProperty({ type: Number, nullable: true, description: 'Due → last attempt, in ms.', example: 840 })
+  readonly last_attempt_ms!: number | null;
+
+  @ApiProperty({
+    type: Number,
+    nullable: true,
+    description: 'Due → the last delivery accepted, in ms.',
+    example: 861,
+  })
+  readonly last_accepted_ms!: number | null;
+}
+
+class WarningView {
+  @ApiProperty({ description: 'Stable.', example: 'held' })
+  readonly code!: string;
+
+  @ApiProperty({ example: 'It is stored and does not go out by itself. POST …/resume sends it.' })
+  readonly detail!: string;
+}
+
+/** A message as the API shows it. */
+export class MessageView {
+  @ApiProperty({ description: 'A UUIDv7.', example: EXAMPLE_KEY })
+  readonly key!: string;
+
+  @ApiProperty({ example: 'serverless' })
+  readonly group!: string;
+
+  @ApiProperty({ example: 'Hello SLS workshop!' })
+  readonly subject!: string;
+
+  @ApiProperty({
+    type: String,
+    nullable: true,
+    description: "Where null, the group's, else MAIL_FROM.",
+    example: null,
+  })
+  readonly from!: string | null;
+
+  @ApiProperty({ type: String, nullable: true, example: null })
+  readonly reply_to!: string | null;
+
+  @ApiProperty({ enum: MESSAGE_STATUSES, example: 'scheduled' })
+  readonly status!: MessageStatus;
+
+  @ApiProperty({
+    type: String,
+    nullable: true,
+    description: 'Why, where the status is not plain.',
+    example: null,
+  })
+  readonly reason!: string | null;
+
+  @ApiProperty({ description: 'Epoch milliseconds.', example: 1795426200000 })
+  readonly schedule_on!: number;
+
+  @ApiProperty({ description: 'The same instant, RFC 3339 in UTC.', example: '2026-11-23T14:10:00.000Z' })
+  readonly scheduled_at!: string;
+
+  @ApiProperty({
+    type: Number,
+    nullable: true,
+    description: 'By how many ms the time of a held message has passed by now; null for any other.',
+    example: null,
+  })
+  readonly late_ms!: number | null;
+
+  @ApiProperty({ example: '2026-11-23T14:00:00.123Z' })
+  readonly added_at!: string;
+
+  @ApiProperty()
+  readonly content!: ContentView;
+
+  @ApiProperty()
+  readonly tags!: TagsView;
+
+  @ApiProperty()
+  readonly counts!: CountsView;
+
+  @ApiProperty()
+  readonly latency!: LatencyView;
+
+  @ApiProperty({ type: String, nullable: true, example: null })
+  readonly expires_at!: string | null;
+
+  @ApiProperty({ enum: ON_MISSED, example: 'hold' })
+  readonly on_missed!: OnMissed;
+
+  @ApiProperty({ enum: ON_UNKNOWN, example: 'resend' })
+  readonly on_unknown!: OnUnknown;
+
+  @ApiProperty({ description: 'The ETag; rises with every change, not with the counts.', example: 1 })
+  readonly version!: number;
+
+  @ApiProperty({ type: [WarningView] })
+  readonly warnings!: readonly WarningView[];
+}
+
+class ScheduledDetails {
+  @ApiProperty({ example: 'serverless' })
+  readonly group!: string;
+
+  @ApiProperty({ example: 'Hello SLS workshop!' })
+  readonly subject!: string;
+
+  @ApiProperty({ example: '2026-11-23T14:10:00.000Z' })
+  readonly scheduled!: string;
+
+  @ApiProperty({ example: EXAMPLE_KEY })
+  readonly key!: string;
+}
+
+/** What POST …/schedule answers: what the sample answered, and beside it the message. */
+export class ScheduledView extends MessageView {
+  @ApiProperty({ description: 'For people.', example: 'The message is scheduled.' })
+  readonly message!: string;
+
+  @ApiProperty()
+  readonly details!: ScheduledDetails;
+}
+
+export function viewMessage(message: Message, now: Temporal.Instant): MessageView {
+  const { counts, attempts } = message;
+  return {
+    key: message.key,
+    group: message.group,
+    subject: message.subject,
+    from: message.from ?? null,
+    reply_to: message.replyTo ?? null,
+    status: message.status,
+    reason: message.reason ?? null,
+    schedule_on: message.scheduleOn.epochMilliseconds,
+    scheduled_at: formatInstant(message.scheduleOn),
+    late_ms: message.status === 'held' ? msBetween(message.dueAt, now) : null,
+    added_at: formatInstant(message.addedAt),
+    content: message.content,
+    tags: message.tags,
+    counts: { ...counts, pending: pendingCount(counts) },
+    latency: {
+      first_attempt_ms: sinceDue(message, attempts.firstAt),
+      last_attempt_ms: sinceDue(message, attempts.lastAt),
+      last_accepted_ms: sinceDue(message, attempts.lastAcceptedAt),
+    },
+    expires_at: message.expiresAt ? formatInstant(message.expiresAt) : null,
+    on_missed: message.onMissed,
+    on_unknown: message.onUnknown,
+    version: message.version,
+    warnings: statusWarnings(message),
+  };
+}
+
+/** @param audience the group before the message was stored; absent where the message is the first that it sees. */
+export function answerScheduled(message: Message, audience: Group | undefined): ScheduledView {
+  const view = viewMessage(message, message.addedAt);
+  return {
+    message: ANSWERS[message.status] ?? 'The message is stored.',
+    details: {
+      group: message.group,
+      subject: message.subject,
+      scheduled: view.scheduled_at,
+      key: message.key,
+    },
+    ...view,
+    warnings: [...view.warnings, ...audienceWarnings(message, audience)],
+  };
+}
+
+const ANSWERS: Readonly<Partial<Record<MessageStatus, string>>> = {
+  scheduled: 'The message is scheduled.',
+  held: 'The message is stored and held: its time has passed.',
+  skipped: 'The message is stored and will not be sent: its time has passed.',
+};
+
+function sinceDue(message: Message, at: Temporal.Instant | undefined): number | null {
+  return at ? msBetween(message.dueAt, at) : null;
+}
+
+function statusWarnings(message: Message): readonly WarningView[] {
+  const path = `/v1/groups/${message.group}/schedule/${message.key}`;
+  switch (message.status) {
+    case 'held':
+      return [
+        {
+          code: 'held',
+          detail: `It does not go out by itself. POST ${path}/resume sends it at once; PATCH ${path} with another schedule_on gives it a new time; DELETE ${path} cancels it.`,
+        },
+      ];
+    case 'failed':
+      return [
+        {
+          code: 'stopped',
+          detail: `Mend what the reason says, then POST ${path}/resume: it goes on from where it was.`,
+        },
+      ];
+    default:
+      return [];
+  }
+}
+
+function audienceWarnings(message: Message, audience: Group | undefined): readonly WarningView[] {
+  if (audience && audience.counts.active > 0) {
+    return [];
+  }
+  return [
+    {
+      code: 'no-subscribers',
+      detail: `Nobody in the group '${message.group}' would receive it now. Whoever is added before its time will.`,
+    },
+  ];
+}

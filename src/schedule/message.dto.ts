@@ -1,0 +1,229 @@
+import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
+import { Transform } from 'class-transformer';
+import { ArrayMaxSize, IsIn, IsOptional, ValidateIf } from 'class-validator';
+import { IsMailbox, MAILBOX_MAX_LENGTH } from '../groups/mailbox.ts';
+import { IsText } from '../platform/http/is-plain-text.ts';
+import { ListQuery } from '../platform/http/list-query.ts';
+import { type Template, TEMPLATES } from './content.ts';
+import { IsScheduleTime } from './is-schedule-time.ts';
+import {
+  MESSAGE_STATUSES,
+  type MessageStatus,
+  ON_MISSED,
+  ON_UNKNOWN,
+  type OnMissed,
+  type OnUnknown,
+} from './message.ts';
+import { parseScheduleTime } from './schedule-time.ts';
+import type { Draft, Redraft } from './schedule.service.ts';
+
+// RFC 5322, 2.1.1: a line has at most 998 characters; a longer subject would be folded, but nobody reads it.
+const SUBJECT_MAX_LENGTH = 998;
+// BODY_LIMIT decides, in bytes; the request itself is limited before that.
+const BODY_MAX_LENGTH = 40 * 1024 * 1024;
+
+const EXAMPLE_BODY = 'The workshop is not recorded.<h1>Welcome dear friends</h1>';
+const TIME_DESCRIPTION =
+  'Epoch milliseconds; or RFC 3339 (2027-03-28T09:00:00Z); or RFC 9557 with a zone (2027-03-28T09:00[Europe/Paris]).';
+const TIME_SCHEMA = { oneOf: [{ type: 'number' }, { type: 'string' }] };
+
+/** What a message is made of, as far as a caller says it; the base of the two bodies. */
+class MessageFields {
+  @ApiPropertyOptional({
+    type: String,
+    nullable: true,
+    description: 'The plain-text part; made from the HTML where it is left out.',
+    example: 'The workshop is not recorded. Welcome dear friends',
+  })
+  @IsOptional()
+  @IsText({ min: 1, max: BODY_MAX_LENGTH, multiline: true })
+  readonly text?: string | null;
+
+  @ApiPropertyOptional({
+    type: String,
+    nullable: true,
+    maxLength: MAILBOX_MAX_LENGTH,
+    description: "A mailbox; the group's where left out, else MAIL_FROM.",
+    example: 'Serverless workshop <workshop@example.com>',
+  })
+  @IsOptional()
+  @IsText({ min: 1, max: MAILBOX_MAX_LENGTH })
+  @IsMailbox()
+  readonly from?: string | null;
+
+  @ApiPropertyOptional({
+    type: String,
+    nullable: true,
+    maxLength: MAILBOX_MAX_LENGTH,
+    example: 'help@example.com',
+  })
+  @IsOptional()
+  @IsText({ min: 1, max: MAILBOX_MAX_LENGTH })
+  @IsMailbox()
+  readonly reply_to?: string | null;
+
+  @ApiPropertyOptional({
+    enum: TEMPLATES,
+    default: 'none',
+    description:
+      'none: what is given is sent as it is. liquid: subject, body and text are Liquid templates with subscriber.name, subscriber.email and subscriber.attributes.',
+    example: 'none',
+  })
+  @ValidateIf((_body, value) => value !== undefined)
+  @IsIn(TEMPLATES, { message: `One of ${TEMPLATES.join(', ')} is needed.` })
+  readonly template?: Template;
+
+  @ApiPropertyOptional({
+    ...TIME_SCHEMA,
+    nullable: true,
+    description: 'Nothing of it is sent from this time on; later than schedule_on.',
+    example: null,
+  })
+  @IsOptional()
+  @IsScheduleTime()
+  readonly expires_at?: unknown;
+
+  @ApiPropertyOptional({
+    enum: ON_MISSED,
+    default: 'hold',
+    description: 'What becomes of it when it is found due later than the grace (MISSED_GRACE, 24 h) allows.',
+    example: 'hold',
+  })
+  @ValidateIf((_body, value) => value !== undefined)
+  @IsIn(ON_MISSED, { message: `One of ${ON_MISSED.join(', ')} is needed.` })
+  readonly on_missed?: OnMissed;
+
+  @ApiPropertyOptional({
+    enum: ON_UNKNOWN,
+    default: 'resend',
+    description: 'What becomes of a delivery that may or may not have gone out.',
+    example: 'resend',
+  })
+  @ValidateIf((_body, value) => value !== undefined)
+  @IsIn(ON_UNKNOWN, { message: `One of ${ON_UNKNOWN.join(', ')} is needed.` })
+  readonly on_unknown?: OnUnknown;
+}
+
+/** What POST …/schedule takes. */
+export class MessageBody extends MessageFields {
+  @ApiProperty({ maxLength: SUBJECT_MAX_LENGTH, example: 'Hello SLS workshop!' })
+  @IsText({ min: 1, max: SUBJECT_MAX_LENGTH })
+  readonly subject!: string;
+
+  @ApiProperty({
+    description: 'HTML; up to BODY_LIMIT (10 MB) together with the text.',
+    example: EXAMPLE_BODY,
+  })
+  @IsText({ min: 1, max: BODY_MAX_LENGTH, multiline: true })
+  readonly body!: string;
+
+  @ApiProperty({ ...TIME_SCHEMA, description: TIME_DESCRIPTION, example: 1795426200000 })
+  @IsScheduleTime()
+  readonly schedule_on!: unknown;
+}
+
+/** What PATCH …/schedule/{key} takes; what is left out stays, null empties. */
+export class MessagePatch extends MessageFields {
+  @ApiPropertyOptional({ maxLength: SUBJECT_MAX_LENGTH, example: 'Hello again, SLS workshop!' })
+  @ValidateIf((_patch, value) => value !== undefined)
+  @IsText({ min: 1, max: SUBJECT_MAX_LENGTH })
+  readonly subject?: string;
+
+  @ApiPropertyOptional({ description: 'HTML.', example: EXAMPLE_BODY })
+  @ValidateIf((_patch, value) => value !== undefined)
+  @IsText({ min: 1, max: BODY_MAX_LENGTH, multiline: true })
+  readonly body?: string;
+
+  @ApiPropertyOptional({ ...TIME_SCHEMA, description: TIME_DESCRIPTION, example: 1795426200000 })
+  @ValidateIf((_patch, value) => value !== undefined)
+  @IsScheduleTime()
+  readonly schedule_on?: unknown;
+}
+
+export class MessageListQuery extends ListQuery {
+  @ApiPropertyOptional({
+    type: String,
+    description: `One status, or several parted by commas: ${MESSAGE_STATUSES.join(', ')}.`,
+    example: 'scheduled,held',
+  })
+  @IsOptional()
+  @Transform(({ value }: { value: unknown }) => (typeof value === 'string' ? value.split(',') : value))
+  @ArrayMaxSize(MESSAGE_STATUSES.length)
+  @IsIn(MESSAGE_STATUSES, {
+    each: true,
+    message: `One or several of ${MESSAGE_STATUSES.join(', ')} are needed.`,
+  })
+  readonly status?: readonly MessageStatus[];
+
+  @ApiPropertyOptional({
+    type: String,
+    description: 'Messages of this time and later.',
+    example: '2026-01-01T00:00:00Z',
+  })
+  @IsOptional()
+  @Transform(readNumericTime)
+  @IsScheduleTime()
+  readonly from?: unknown;
+
+  @ApiPropertyOptional({
+    type: String,
+    description: 'Messages before this time.',
+    example: '2030-01-01T00:00:00Z',
+  })
+  @IsOptional()
+  @Transform(readNumericTime)
+  @IsScheduleTime()
+  readonly to?: unknown;
+}
+
+export function readDraft(body: MessageBody): Draft {
+  return {
+    subject: body.subject,
+    body: body.body,
+    text: body.text ?? undefined,
+    template: body.template ?? 'none',
+    from: body.from ?? undefined,
+    replyTo: body.reply_to ?? undefined,
+    scheduleOn: parseScheduleTime(body.schedule_on, '/schedule_on'),
+    expiresAt: readExpiry(body.expires_at),
+    onMissed: body.on_missed ?? 'hold',
+    onUnknown: body.on_unknown ?? 'resend',
+  };
+}
+
+export function readRedraft(patch: MessagePatch): Redraft {
+  return {
+    ...(patch.subject !== undefined && { subject: patch.subject }),
+    ...(patch.body !== undefined && { body: patch.body }),
+    ...(patch.text !== undefined && { text: patch.text ?? undefined }),
+    ...(patch.template !== undefined && { template: patch.template }),
+    ...(patch.from !== undefined && { from: patch.from ?? undefined }),
+    ...(patch.reply_to !== undefined && { replyTo: patch.reply_to ?? undefined }),
+    ...(patch.schedule_on !== undefined && {
+      scheduleOn: parseScheduleTime(patch.schedule_on, '/schedule_on'),
+    }),
+    ...(patch.expires_at !== undefined && { expiresAt: readExpiry(patch.expires_at) }),
+    ...(patch.on_missed !== undefined && { onMissed: patch.on_missed }),
+    ...(patch.on_unknown !== undefined && { onUnknown: patch.on_unknown }),
+  };
+}
+
+/** The bounds that a list is asked for, each absent where it is not given. */
+export function readTimeRange(query: MessageListQuery): {
+  readonly from: Temporal.Instant | undefined;
+  readonly to: Temporal.Instant | undefined;
+} {
+  return {
+    from: query.from === undefined ? undefined : parseScheduleTime(query.from, 'from'),
+    to: query.to === undefined ? undefined : parseScheduleTime(query.to, 'to'),
+  };
+}
+
+function readExpiry(value: unknown): Temporal.Instant | undefined {
+  return value === undefined || value === null ? undefined : parseScheduleTime(value, '/expires_at');
+}
+
+/** A query string has no numbers, so digits stand for one there. */
+function readNumericTime({ value }: { value: unknown }): unknown {
+  return typeof value === 'string' && /^\d+$/.test(value) ? Number(value) : value;
+}

@@ -1,0 +1,179 @@
+/*
+ * The words of Belfry, used everywhere and without synonyms:
+ *   group       a named audience
+ *   subscriber  one address in a group
+ *   message     content, a group, and a time; its key is a UUIDv7
+ *   batch       a contiguous range of a group's subscribers, for one message: the unit of work
+ *   delivery    one message to one subscriber; its outcome is sent, failed, skipped or unknown
+ *   channel     how a delivery leaves
+ *   engine      where the state lives
+ *   wake        the moment at which a message next needs attention
+ */
+import { randomUUIDv7 } from 'node:crypto';
+import type { GroupName } from '../groups/group.ts';
+import type { SubscriberKey } from '../groups/subscriber.ts';
+import { DomainError } from '../platform/errors/domain-error.ts';
+import type { Brand } from '../platform/ids/brand.ts';
+import type { Template } from './content.ts';
+import type { MessageTags } from './message-tags.ts';
+
+/** A UUIDv7, lower case: keys sort by the time at which they were made. */
+export type MessageKey = Brand<string, 'MessageKey'>;
+
+export const MESSAGE_STATUSES = [
+  'scheduled',
+  'held',
+  'paused',
+  'sending',
+  'sent',
+  'failed',
+  'cancelled',
+  'skipped',
+] as const;
+
+/**
+ * - `scheduled`: goes out at its time.
+ * - `held`: Belfry stopped it before it began, because its time had passed too long ago; an operator decides.
+ * - `paused`: somebody stopped it.
+ * - `sending`: claimed; batches are cut and worked.
+ * - `sent`: finished, whatever the counts.
+ * - `failed`: stopped by a fault of the message as a whole; `resume` goes on from where it was.
+ * - `cancelled`: somebody ended it.
+ * - `skipped`: its time, or its expiry, had passed and the message says that it is not sent then.
+ */
+export type MessageStatus = (typeof MESSAGE_STATUSES)[number];
+
+export const ON_MISSED = ['hold', 'send', 'skip'] as const;
+/** What becomes of a message that is found due later than the grace allows. */
+export type OnMissed = (typeof ON_MISSED)[number];
+
+export const ON_UNKNOWN = ['resend', 'leave'] as const;
+/** What becomes of a delivery that may or may not have gone out. */
+export type OnUnknown = (typeof ON_UNKNOWN)[number];
+
+/** Deliveries by what became of them. Those of `subscribers` that are in none of the others are pending. */
+export interface Counts {
+  /** Subscribers in the batches cut so far. */
+  readonly subscribers: number;
+  readonly sent: number;
+  readonly failed: number;
+  readonly skipped: number;
+  readonly unknown: number;
+}
+
+/** How far the cutting of batches has come. */
+export interface Dispatch {
+  readonly begunAt: Temporal.Instant | undefined;
+  /** The last subscriber who is in a batch. */
+  readonly through: SubscriberKey | undefined;
+  readonly complete: boolean;
+  readonly batchesCut: number;
+  readonly batchesSettled: number;
+}
+
+/** The moments from which the latencies are computed. */
+export interface Attempts {
+  readonly firstAt: Temporal.Instant | undefined;
+  readonly lastAt: Temporal.Instant | undefined;
+  readonly lastAcceptedAt: Temporal.Instant | undefined;
+}
+
+/** The right to work on something until a moment; whoever holds the token may write, nobody else. */
+export interface Lease {
+  readonly token: string;
+  readonly until: Temporal.Instant;
+}
+
+/** Content, a group, and a time. */
+export interface Message {
+  readonly key: MessageKey;
+  readonly group: GroupName;
+  readonly subject: string;
+  readonly from: string | undefined;
+  readonly replyTo: string | undefined;
+  readonly content: ContentSeal;
+  readonly tags: MessageTags;
+  readonly status: MessageStatus;
+  /** Why it has this status, where that is not plain; for people. */
+  readonly reason: string | undefined;
+  /** When it was asked to go out. */
+  readonly scheduleOn: Temporal.Instant;
+  /** From when its lateness counts: `scheduleOn`, or the moment at which somebody released it after that. */
+  readonly dueAt: Temporal.Instant;
+  readonly addedAt: Temporal.Instant;
+  /** Nothing of it is sent from this moment on. */
+  readonly expiresAt: Temporal.Instant | undefined;
+  readonly onMissed: OnMissed;
+  readonly onUnknown: OnUnknown;
+  /** Rises with every change of what its owner may see change: content, times, status. Counts do not raise it. */
+  readonly version: number;
+  /** When it next needs attention; absent where it needs none. */
+  readonly wakeAt: Temporal.Instant | undefined;
+  readonly lease: Lease | undefined;
+  readonly dispatch: Dispatch;
+  readonly counts: Counts;
+  readonly attempts: Attempts;
+}
+
+/** What ties a message to its content: whatever is read must have this hash. */
+export interface ContentSeal {
+  /** SHA-256 of the stored content, in lower-case hexadecimal. */
+  readonly sha256: string;
+  /** Size of the stored content. */
+  readonly bytes: number;
+  readonly template: Template;
+}
+
+export class MessageNotFoundError extends DomainError {
+  readonly kind = 'not-found';
+  readonly code = 'message-not-found';
+
+  constructor(group: GroupName, options?: ErrorOptions) {
+    super(`The group '${group}' has no such message.`, options);
+  }
+}
+
+/** Thrown on asking of a message what its status does not allow any more. */
+export class MessageStatusConflictError extends DomainError {
+  readonly kind = 'conflict';
+  readonly code = 'message-status-conflict';
+
+  constructor(status: MessageStatus, wanted: string, options?: ErrorOptions) {
+    super(`This message is ${status}, so it cannot be ${wanted}.`, options);
+  }
+}
+
+/** What is read is not what was scheduled, or is not there; it must not be sent. */
+export class ContentDamagedError extends DomainError {
+  readonly kind = 'unavailable';
+  readonly code = 'content-damaged';
+
+  constructor(key: MessageKey, detail: string, options?: ErrorOptions) {
+    super(`The stored content of message ${key} ${detail}.`, options);
+  }
+}
+
+const MESSAGE_KEY_PATTERN = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
+
+/** A key that no other message has. */
+export function newMessageKey(): MessageKey {
+  const key = randomUUIDv7();
+  if (!isMessageKey(key)) {
+    throw new Error('randomUUIDv7 has made something that is no UUIDv7.');
+  }
+  return key;
+}
+
+export function isMessageKey(text: string): text is MessageKey {
+  return MESSAGE_KEY_PATTERN.test(text);
+}
+
+/** Deliveries that have no outcome yet. */
+export function pendingCount(counts: Counts): number {
+  return counts.subscribers - counts.sent - counts.failed - counts.skipped - counts.unknown;
+}
+
+/** True once nothing more will happen to it by itself or by `resume`. */
+export function isFinished(status: MessageStatus): boolean {
+  return status === 'sent' || status === 'cancelled' || status === 'skipped';
+}

@@ -1,0 +1,39 @@
+import { formatInstant, isReached, msBetween } from '../platform/clock/clock.ts';
+import { assertNever } from '../platform/errors/assert-never.ts';
+import type { Message } from './message.ts';
+import { formatDuration } from './schedule-time.ts';
+
+/** What is to become of a message whose time has come, or had passed already when it was scheduled. */
+export type Verdict =
+  | { readonly kind: 'go' }
+  | { readonly kind: 'hold'; readonly reason: string }
+  | { readonly kind: 'skip'; readonly reason: string };
+
+/**
+ * Nothing stale goes out by surprise: what is late by more than the grace follows the message's `onMissed`,
+ * and what has expired is never sent. The same rule serves an outage and a time that was in the past from the start.
+ */
+export function judgeLateness(
+  message: Pick<Message, 'dueAt' | 'onMissed' | 'expiresAt'>,
+  now: Temporal.Instant,
+  graceMs: number,
+): Verdict {
+  if (message.expiresAt && isReached(message.expiresAt, now)) {
+    return { kind: 'skip', reason: `It expired at ${formatInstant(message.expiresAt)}, before it was sent.` };
+  }
+  const lateMs = msBetween(message.dueAt, now);
+  if (lateMs <= graceMs) {
+    return { kind: 'go' };
+  }
+  const late = `Its time, ${formatInstant(message.dueAt)}, had passed ${formatDuration(lateMs)} before; the grace is ${formatDuration(graceMs)}.`;
+  switch (message.onMissed) {
+    case 'hold':
+      return { kind: 'hold', reason: late };
+    case 'skip':
+      return { kind: 'skip', reason: `${late} The message says to skip it then.` };
+    case 'send':
+      return { kind: 'go' };
+    default:
+      return assertNever(message.onMissed);
+  }
+}

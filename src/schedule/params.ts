@@ -1,0 +1,29 @@
+import { Injectable, Param, type PipeTransform } from '@nestjs/common';
+import { InvalidInputError } from '../platform/errors/domain-error.ts';
+import { isMessageKey, type MessageKey } from './message.ts';
+
+@Injectable()
+class MessageKeyPipe implements PipeTransform<string, MessageKey | 'latest'> {
+  transform(text: string): MessageKey | 'latest' {
+    const key = text.toLowerCase();
+    if (key !== 'latest' && !isMessageKey(key)) {
+      throw new InvalidInputError([
+        {
+          pointer: 'key',
+          detail:
+            'A message key is a UUIDv7, as POST …/schedule answers it; latest stands for the message added last.',
+        },
+      ]);
+    }
+    return key;
+  }
+}
+
+export const MESSAGE_PARAM_DOCS = {
+  name: 'key',
+  example: 'latest',
+  description: 'The message key; latest stands for the message of the group that was added last.',
+};
+
+/** The message that the path names, or `latest`: whichever of the group was added last. */
+export const MessageParam = (): ParameterDecorator => Param('key', MessageKeyPipe);

@@ -1,0 +1,240 @@
+import { Body, Controller, Delete, Get, Headers, HttpCode, Patch, Post, Query, Res } from '@nestjs/common';
+import {
+  ApiCreatedResponse,
+  ApiHeader,
+  ApiOkResponse,
+  ApiOperation,
+  ApiParam,
+  ApiTags,
+} from '@nestjs/swagger';
+import type { FastifyReply } from 'fastify';
+import { GroupStore } from '../groups/group-store.ts';
+import { type GroupName, GroupNotFoundError } from '../groups/group.ts';
+import { GroupParam } from '../groups/params.ts';
+import { Needs } from '../platform/auth/roles.ts';
+import { Clock } from '../platform/clock/clock.ts';
+import { ApiProblems } from '../platform/http/api-problems.ts';
+import { etagOf, IfMatch } from '../platform/http/etag.ts';
+import { ApiList } from '../platform/http/list-docs.ts';
+import { type Page, pageOf } from '../platform/http/list-query.ts';
+import { PageCursors } from '../platform/http/page-cursor.ts';
+import { type MessagePage, MessageStore } from './message-store.ts';
+import {
+  MessageBody,
+  MessageListQuery,
+  MessagePatch,
+  readDraft,
+  readRedraft,
+  readTimeRange,
+} from './message.dto.ts';
+import { isMessageKey, type Message, type MessageKey } from './message.ts';
+import { MessageView, ScheduledView, viewMessage } from './message-view.ts';
+import { MESSAGE_PARAM_DOCS, MessageParam } from './params.ts';
+import { ScheduleService } from './schedule.service.ts';
+import { readIdempotencyKey } from './idempotency-key.ts';
+
+const IF_MATCH = { name: 'If-Match', required: false, description: 'The ETag that was read.' };
+@ApiTags('messages')
+@ApiParam({ name: 'group', example: 'serverless' })
+@Controller(['v1/groups/:group/schedule', ':group/schedule'])
+@Needs('reader')
+@ApiProblems(400, 401, 403, 503)
+export class ScheduleController {
+  constructor(
+    private readonly service: ScheduleService,
+    private readonly messages: MessageStore,
+    private readonly groups: GroupStore,
+    private readonly cursors: PageCursors,
+    private readonly clock: Clock,
+  ) {}
+
+  @Post()
+  @Needs('sender')
+  @ApiOperation({
+    summary: 'Schedule a message',
+    description:
+      'Durable once it is answered. What lies further in the past than the grace allows is stored and held, unless on_missed says otherwise; nothing stale goes out by surprise.',
+  })
+  @ApiHeader({
+    name: 'Idempotency-Key',
+    required: false,
+    description: 'The same key and message again within a day: the same answer, and nothing is stored twice.',
+  })
+  @ApiCreatedResponse({ type: ScheduledView })
+  @ApiProblems(413, 415, 422)
+  async schedule(
+    @GroupParam() group: GroupName,
+    @Body() body: MessageBody,
+    @Headers('idempotency-key') idempotencyKey: string | undefined,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<unknown> {
+    const { key, answer } = await this.service.schedule(
+      group,
+      readDraft(body),
+      readIdempotencyKey(idempotencyKey),
+    );
+    reply.header('location', `/v1/groups/${group}/schedule/${key}`).header('etag', etagOf(1));
+    return JSON.parse(answer);
+  }
+
+  @Get()
+  @ApiOperation({ summary: 'List the messages', description: 'In order of time.' })
+  @ApiList(MessageView)
+  @ApiProblems(404)
+  async list(@GroupParam() group: GroupName, @Query() query: MessageListQuery): Promise<Page<MessageView>> {
+    const purpose = `schedule/${group}`;
+    const found = await this.messages.list(group, {
+      ...readTimeRange(query),
+      after: query.cursor === undefined ? undefined : readPosition(this.cursors.open(purpose, query.cursor)),
+      limit: query.limit + 1,
+      statuses: query.status,
+    });
+    if (found.length === 0 && !(await this.groups.find(group))) {
+      throw new GroupNotFoundError(group);
+    }
+    const now = this.clock.now();
+    const show = (message: Message): MessageView => viewMessage(message, now);
+    return pageOf(found, query.limit, show, (last) => this.cursors.seal(purpose, positionOf(last)));
+  }
+
+  @Get(':key')
+  @ApiOperation({ summary: 'Read a message', description: 'With its counts and latencies.' })
+  @ApiParam(MESSAGE_PARAM_DOCS)
+  @ApiOkResponse({ type: MessageView })
+  @ApiProblems(404)
+  async read(
+    @GroupParam() group: GroupName,
+    @MessageParam() key: MessageKey | 'latest',
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<MessageView> {
+    return this.#answer(reply, await this.service.get(group, key));
+  }
+
+  @Get(':key/content')
+  @ApiOperation({
+    summary: 'Read the content of a message',
+    description: "Exactly the bytes that are stored: their SHA-256 is the message's content.sha256.",
+  })
+  @ApiParam(MESSAGE_PARAM_DOCS)
+  @ApiOkResponse({
+    content: {
+      'application/json': {
+        schema: { type: 'object' },
+        example: {
+          subject: 'Hello SLS workshop!',
+          body: 'The workshop is not recorded.<h1>Welcome dear friends</h1>',
+          text: null,
+          template: 'none',
+          from: null,
+          reply_to: null,
+        },
+      },
+    },
+  })
+  @ApiProblems(404)
+  async readContent(
+    @GroupParam() group: GroupName,
+    @MessageParam() key: MessageKey | 'latest',
+    @Res() reply: FastifyReply,
+  ): Promise<void> {
+    const message = await this.service.get(group, key);
+    const content = await this.messages.readContent(message);
+    await reply
+      .header('content-type', 'application/json')
+      .header('etag', `"${message.content.sha256}"`)
+      .send(content);
+  }
+
+  @Patch(':key')
+  @Needs('sender')
+  @ApiOperation({ summary: 'Change a message', description: 'Until it begins to be sent.' })
+  @ApiParam(MESSAGE_PARAM_DOCS)
+  @ApiHeader(IF_MATCH)
+  @ApiOkResponse({ type: MessageView })
+  @ApiProblems(404, 409, 412, 413, 415)
+  async change(
+    @GroupParam() group: GroupName,
+    @MessageParam() key: MessageKey | 'latest',
+    @Body() patch: MessagePatch,
+    @IfMatch() ifVersion: number | undefined,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<MessageView> {
+    return this.#answer(reply, await this.service.change(group, key, readRedraft(patch), ifVersion));
+  }
+
+  @Delete(':key')
+  @Needs('sender')
+  @ApiOperation({
+    summary: 'Cancel a message',
+    description: 'What has not been handed over by now is not sent; the counts say what had gone.',
+  })
+  @ApiParam(MESSAGE_PARAM_DOCS)
+  @ApiHeader(IF_MATCH)
+  @ApiOkResponse({ type: MessageView })
+  @ApiProblems(404, 409, 412)
+  async cancel(
+    @GroupParam() group: GroupName,
+    @MessageParam() key: MessageKey | 'latest',
+    @IfMatch() ifVersion: number | undefined,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<MessageView> {
+    return this.#answer(reply, await this.service.cancel(group, key, ifVersion));
+  }
+
+  @Post(':key/pause')
+  @Needs('sender')
+  @HttpCode(200)
+  @ApiOperation({ summary: 'Pause a message', description: 'Before it is sent, or in the middle.' })
+  @ApiParam(MESSAGE_PARAM_DOCS)
+  @ApiHeader(IF_MATCH)
+  @ApiOkResponse({ type: MessageView })
+  @ApiProblems(404, 409, 412)
+  async pause(
+    @GroupParam() group: GroupName,
+    @MessageParam() key: MessageKey | 'latest',
+    @IfMatch() ifVersion: number | undefined,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<MessageView> {
+    return this.#answer(reply, await this.service.pause(group, key, ifVersion));
+  }
+
+  @Post(':key/resume')
+  @Needs('sender')
+  @HttpCode(200)
+  @ApiOperation({
+    summary: 'Resume a message that is paused, held or failed',
+    description: 'It goes on from where it was; where its time has passed, at once.',
+  })
+  @ApiParam(MESSAGE_PARAM_DOCS)
+  @ApiHeader(IF_MATCH)
+  @ApiOkResponse({ type: MessageView })
+  @ApiProblems(404, 409, 412)
+  async resume(
+    @GroupParam() group: GroupName,
+    @MessageParam() key: MessageKey | 'latest',
+    @IfMatch() ifVersion: number | undefined,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<MessageView> {
+    return this.#answer(reply, await this.service.resume(group, key, ifVersion));
+  }
+
+  #answer(reply: FastifyReply, message: Message): MessageView {
+    reply.header('etag', etagOf(message.version));
+    return viewMessage(message, this.clock.now());
+  }
+}
+
+function positionOf(message: Message): readonly [number, MessageKey] {
+  return [message.scheduleOn.epochMilliseconds, message.key];
+}
+
+/** Cursors are signed, so another position is a defect. */
+function readPosition(position: unknown): MessagePage['after'] {
+  const pair: readonly unknown[] = Array.isArray(position) ? position : [];
+  const ms = pair[0];
+  const key = pair[1];
+  if (typeof ms !== 'number' || typeof key !== 'string' || !isMessageKey(key)) {
+    throw new Error('A signed cursor of a list of messages has no position in it.');
+  }
+  return { scheduleOn: Temporal.Instant.fromEpochMilliseconds(ms), key };
+}

@@ -1,0 +1,12 @@
+import { Module } from '@nestjs/common';
+import { ScheduleController } from './schedule.controller.ts';
+import { ScheduleService } from './schedule.service.ts';
+import { WakeSignal } from './wake-signal.ts';
+
+/** WHAT, AND WHEN: messages, their content and their times. */
+@Module({
+  controllers: [ScheduleController],
+  providers: [ScheduleService, WakeSignal],
+  exports: [ScheduleService, WakeSignal],
+})
+export class ScheduleModule {}

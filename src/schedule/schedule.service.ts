@@ -1,0 +1,362 @@
+import { createHash } from 'node:crypto';
+import { Injectable } from '@nestjs/common';
+import { GroupStore } from '../groups/group-store.ts';
+import type { GroupName } from '../groups/group.ts';
+import { Clock, DAY_MS, isReached, plusMs } from '../platform/clock/clock.ts';
+import { Settings } from '../platform/config/settings.ts';
+import { assertNever } from '../platform/errors/assert-never.ts';
+import { DomainError, InvalidInputError } from '../platform/errors/domain-error.ts';
+import { VersionMismatchError } from '../platform/errors/version-mismatch-error.ts';
+import { compileContent } from './compiled-content.ts';
+import {
+  type Content,
+  ContentTooLargeError,
+  openContent,
+  type SealedContent,
+  sealContent,
+  type Template,
+} from './content.ts';
+import { type MessageChange, MessageStore } from './message-store.ts';
+import { messageTags } from './message-tags.ts';
+import { answerScheduled } from './message-view.ts';
+import {
+  type ContentSeal,
+  isFinished,
+  type Message,
+  type MessageKey,
+  MessageNotFoundError,
+  MessageStatusConflictError,
+  newMessageKey,
+  type OnMissed,
+  type OnUnknown,
+} from './message.ts';
+import { judgeLateness } from './missed-rule.ts';
+import { WakeSignal } from './wake-signal.ts';
+
+/** A message to be. */
+export interface Draft extends Content {
+  readonly scheduleOn: Temporal.Instant;
+  readonly expiresAt: Temporal.Instant | undefined;
+  readonly onMissed: OnMissed;
+  readonly onUnknown: OnUnknown;
+}
+
+/** What changes; a field that is absent stays, `undefined` empties it. */
+export type Redraft = Partial<Draft>;
+
+export interface Scheduled {
+  readonly key: MessageKey;
+  /** What the first request was answered, as JSON; the same for its repetitions. */
+  readonly answer: string;
+}
+
+/** Thrown where an Idempotency-Key comes again with another request. */
+export class IdempotencyKeyReusedError extends DomainError {
+  readonly kind = 'unprocessable';
+  readonly code = 'idempotency-key-reused';
+
+  constructor(options?: ErrorOptions) {
+    super('This Idempotency-Key was used for another message within the last day. Use a new key.', options);
+  }
+}
+
+// As long as Stripe keeps theirs at least (docs.stripe.com/api/idempotent_requests); clients that retry give up long before.
+const IDEMPOTENCY_MS = DAY_MS;
+
+// Two people changing one message at once is rare; many in a row means that something is wrong.
+const CHANGE_TRIES = 5;
+
+/** Decides what may become of a message, and when; what then happens to it is delivery's. */
+@Injectable()
+export class ScheduleService {
+  constructor(
+    private readonly messages: MessageStore,
+    private readonly groups: GroupStore,
+    private readonly wakes: WakeSignal,
+    private readonly clock: Clock,
+    private readonly settings: Settings,
+  ) {}
+
+  /**
+   * Stores a message; durable once it resolves. With an idempotency key, a second call with the same draft stores nothing and
+   * gives the same answer.
+   * @throws {IdempotencyKeyReusedError} @throws {InvalidInputError} @throws {ContentTooLargeError}
+   */
+  async schedule(group: GroupName, draft: Draft, idempotencyKey: string | undefined): Promise<Scheduled> {
+    const now = this.clock.now();
+    const content = this.#seal(draft);
+    const message = this.#newMessage(group, draft, content, now);
+    const audience = await this.groups.find(group);
+    const answer = JSON.stringify(answerScheduled(message, audience));
+
+    const result = await this.messages.create(
+      message,
+      content,
+      idempotencyKey === undefined
+        ? undefined
+        : {
+            key: idempotencyKey,
+            fingerprint: fingerprint(draft, content),
+            answer,
+            expiresAt: plusMs(now, IDEMPOTENCY_MS),
+          },
+    );
+
+    switch (result.kind) {
+      case 'created':
+        this.#announce(message);
+        return { key: message.key, answer };
+      case 'repeated':
+        return { key: result.key, answer: result.answer };
+      case 'key-reused':
+        throw new IdempotencyKeyReusedError();
+      default:
+        return assertNever(result);
+    }
+  }
+
+  /** @throws {MessageNotFoundError} */
+  async get(group: GroupName, key: MessageKey | 'latest'): Promise<Message> {
+    const message =
+      key === 'latest' ? await this.messages.findLatest(group) : await this.messages.find(group, key);
+    if (!message) {
+      throw new MessageNotFoundError(group);
+    }
+    return message;
+  }
+
+  /**
+   * Changes a message that has not begun. A new time may release a held one, and holds one where it lies too far in the past.
+   * @throws {MessageStatusConflictError} once it has begun or ended.
+   */
+  async change(
+    group: GroupName,
+    key: MessageKey | 'latest',
+    redraft: Redraft,
+    ifVersion?: number,
+  ): Promise<Message> {
+    return this.#change(group, key, ifVersion, async (message) => {
+      if (message.dispatch.begunAt || !['scheduled', 'held', 'paused'].includes(message.status)) {
+        throw new MessageStatusConflictError(message.status, 'changed');
+      }
+      const now = this.clock.now();
+      const after = { ...message, ...redraft };
+      requireExpiryAfterTime(after.scheduleOn, redraft.expiresAt ?? after.expiresAt, now);
+      const content = touchesContent(redraft)
+        ? this.#seal({ ...openContent(await this.messages.readContent(message)), ...redraft })
+        : undefined;
+      return {
+        content,
+        change: {
+          ...pick(redraft),
+          tags: messageTags(after),
+          ...(content && { content: sealOf(content, redraft.template ?? message.content.template) }),
+          ...(redraft.scheduleOn && { dueAt: redraft.scheduleOn }),
+          ...(redraft.scheduleOn &&
+            message.status !== 'paused' &&
+            this.#placeInTime({ ...after, dueAt: redraft.scheduleOn }, now)),
+        },
+      };
+    });
+  }
+
+  /** Stops a message, before or while it is sent; a second call changes nothing. */
+  async pause(group: GroupName, key: MessageKey | 'latest', ifVersion?: number): Promise<Message> {
+    return this.#change(group, key, ifVersion, (message) => {
+      switch (message.status) {
+        case 'scheduled':
+        case 'sending':
+          return { change: { status: 'paused', reason: undefined, wakeAt: undefined } };
+        case 'paused':
+          return undefined;
+        default:
+          throw new MessageStatusConflictError(message.status, 'paused');
+      }
+    });
+  }
+
+  /**
+   * Lets a message that was paused, held or stopped go on from where it was; sends it at once where its time has passed.
+   * A second call changes nothing.
+   */
+  async resume(group: GroupName, key: MessageKey | 'latest', ifVersion?: number): Promise<Message> {
+    return this.#change(group, key, ifVersion, (message) => {
+      switch (message.status) {
+        case 'paused':
+        case 'held':
+        case 'failed':
+          return { change: this.#resumption(message) };
+        case 'scheduled':
+        case 'sending':
+          return undefined;
+        default:
+          throw new MessageStatusConflictError(message.status, 'resumed');
+      }
+    });
+  }
+
+  /** Ends a message: what has not been handed to the channel by now is not sent. A second call changes nothing. */
+  async cancel(group: GroupName, key: MessageKey | 'latest', ifVersion?: number): Promise<Message> {
+    return this.#change(group, key, ifVersion, (message) => {
+      if (message.status === 'cancelled') {
+        return undefined;
+      }
+      if (isFinished(message.status)) {
+        throw new MessageStatusConflictError(message.status, 'cancelled');
+      }
+      // What has begun wakes once more, so that every delivery of its batches gets its outcome.
+      return {
+        change: {
+          status: 'cancelled',
+          reason: undefined,
+          wakeAt: message.dispatch.begunAt ? this.clock.now() : undefined,
+        },
+      };
+    });
+  }
+
+  async #change(
+    group: GroupName,
+    key: MessageKey | 'latest',
+    ifVersion: number | undefined,
+    decide: (message: Message) => Decision | undefined | Promise<Decision | undefined>,
+  ): Promise<Message> {
+    for (let tries = 1; ; tries += 1) {
+      const message = await this.get(group, key);
+      if (ifVersion !== undefined && ifVersion !== message.version) {
+        throw new VersionMismatchError(ifVersion, message.version);
+      }
+      const decision = await decide(message);
+      if (!decision) {
+        return message;
+      }
+      try {
+        const changed = await this.messages.change(
+          group,
+          message.key,
+          message.version,
+          decision.change,
+          decision.content,
+        );
+        this.#announce(changed);
+        return changed;
+      } catch (error) {
+        if (!(error instanceof VersionMismatchError) || ifVersion !== undefined || tries === CHANGE_TRIES) {
+          throw error;
+        }
+      }
+    }
+  }
+
+  #newMessage(group: GroupName, draft: Draft, content: SealedContent, now: Temporal.Instant): Message {
+    requireExpiryAfterTime(draft.scheduleOn, draft.expiresAt, now);
+    const key = newMessageKey();
+    const { subject, from, replyTo, scheduleOn, expiresAt, onMissed, onUnknown } = draft;
+    return {
+      key,
+      group,
+      subject,
+      from,
+      replyTo,
+      content: sealOf(content, draft.template),
+      tags: messageTags({ group, subject, scheduleOn, key }),
+      scheduleOn,
+      dueAt: scheduleOn,
+      addedAt: now,
+      expiresAt,
+      onMissed,
+      onUnknown,
+      version: 1,
+      lease: undefined,
+      dispatch: {
+        begunAt: undefined,
+        through: undefined,
+        complete: false,
+        batchesCut: 0,
+        batchesSettled: 0,
+      },
+      counts: { subscribers: 0, sent: 0, failed: 0, skipped: 0, unknown: 0 },
+      attempts: { firstAt: undefined, lastAt: undefined, lastAcceptedAt: undefined },
+      ...this.#placeInTime({ ...draft, dueAt: scheduleOn }, now),
+    };
+  }
+
+  #placeInTime(
+    times: Pick<Message, 'dueAt' | 'onMissed' | 'expiresAt'>,
+    now: Temporal.Instant,
+  ): Pick<Message, 'status' | 'reason' | 'wakeAt'> {
+    const verdict = judgeLateness(times, now, this.settings.missedGraceMs);
+    switch (verdict.kind) {
+      case 'go':
+        return { status: 'scheduled', reason: undefined, wakeAt: times.dueAt };
+      case 'hold':
+        return { status: 'held', reason: verdict.reason, wakeAt: undefined };
+      case 'skip':
+        return { status: 'skipped', reason: verdict.reason, wakeAt: undefined };
+      default:
+        return assertNever(verdict);
+    }
+  }
+
+  #resumption(message: Message): MessageChange {
+    const now = this.clock.now();
+    if (message.dispatch.begunAt) {
+      return { status: 'sending', reason: undefined, wakeAt: now };
+    }
+    const dueAt = isReached(message.scheduleOn, now) ? now : message.scheduleOn;
+    return { dueAt, ...this.#placeInTime({ ...message, dueAt }, now) };
+  }
+
+  #seal(content: Content): SealedContent {
+    const bytes = Buffer.byteLength(content.body) + Buffer.byteLength(content.text ?? '');
+    if (bytes > this.settings.bodyLimitBytes) {
+      throw new ContentTooLargeError(bytes, this.settings.bodyLimitBytes);
+    }
+    compileContent(content); // refuses a template that does not parse: now, not when it is due
+    return sealContent(content);
+  }
+
+  #announce(message: Message): void {
+    if (message.wakeAt) {
+      this.wakes.announce({ group: message.group, key: message.key, wakeAt: message.wakeAt });
+    }
+  }
+}
+
+interface Decision {
+  readonly change: MessageChange;
+  readonly content?: SealedContent | undefined;
+}
+
+function sealOf(content: SealedContent, template: Template): ContentSeal {
+  return { sha256: content.sha256, bytes: content.bytes.length, template };
+}
+
+function touchesContent(redraft: Redraft): boolean {
+  return ['subject', 'body', 'text', 'template', 'from', 'replyTo'].some((field) => field in redraft);
+}
+
+/** What of a redraft stands in the record itself. */
+function pick({ body: _body, text: _text, template: _template, ...recorded }: Redraft): MessageChange {
+  return recorded;
+}
+
+function requireExpiryAfterTime(
+  scheduleOn: Temporal.Instant,
+  expiresAt: Temporal.Instant | undefined,
+  now: Temporal.Instant,
+): void {
+  if (!expiresAt) {
+    return;
+  }
+  if (isReached(expiresAt, scheduleOn) || isReached(expiresAt, now)) {
+    throw new InvalidInputError([
+      { pointer: '/expires_at', detail: 'It must come after schedule_on, and after now.' },
+    ]);
+  }
+}
+
+function fingerprint(draft: Draft, content: SealedContent): string {
+  const parts = [content.sha256, draft.scheduleOn, draft.expiresAt, draft.onMissed, draft.onUnknown];
+  return createHash('sha256').update(parts.map(String).join(' ')).digest('hex');
+}

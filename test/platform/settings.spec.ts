@@ -1,0 +1,156 @@
+import { createHash } from 'node:crypto';
+import { resolve } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { parseSettings, SettingsError } from '../../src/platform/config/settings.ts';
+
+const SECRET = 'correct-horse-battery-staple';
+
+describe('parseSettings', () => {
+  it('needs nothing: every setting has a default', () => {
+    const settings = parseSettings({});
+
+    expect(settings).toMatchObject({
+      port: 3000,
+      host: '127.0.0.1',
+      publicUrl: undefined,
+      engine: 'embedded',
+      dataDir: resolve('data'),
+      mail: 'outbox',
+      smtpConnections: 10,
+      mailFrom: 'Belfry <belfry@localhost>',
+      apiKeys: [],
+      logLevel: 'info',
+      missedGraceMs: 86_400_000,
+      maxAttempts: 6,
+      bodyLimitBytes: 10_485_760,
+      shutdownGraceMs: 25_000,
+      signingSecret: undefined,
+    });
+  });
+
+  it('counts an empty variable as not set, and ignores unknown ones', () => {
+    const settings = parseSettings({ PORT: '', SMTP_URL: ' ', LANG: 'C' });
+
+    expect(settings.port).toBe(3000);
+    expect(settings.mail).toBe('outbox');
+  });
+
+  it('cannot be changed', () => {
+    const settings = parseSettings({});
+
+    expect(Object.isFrozen(settings)).toBe(true);
+  });
+
+  it('sends by SMTP where SMTP_URL is set, unless told otherwise', () => {
+    const env = { SMTP_URL: 'smtp://mail.example.com:587' };
+
+    expect(parseSettings(env).mail).toBe('smtp');
+    expect(parseSettings({ ...env, MAIL: 'outbox' }).mail).toBe('outbox');
+  });
+
+  it('keeps of a key its name, its role and the hash of its secret', () => {
+    const { apiKeys } = parseSettings({ API_KEYS: `ops:admin:${SECRET}, shop:sender:with:colons:${SECRET}` });
+
+    expect(apiKeys).toEqual([
+      { name: 'ops', role: 'admin', sha256: createHash('sha256').update(SECRET).digest() },
+      { name: 'shop', role: 'sender', sha256: createHash('sha256').update(`with:colons:${SECRET}`).digest() },
+    ]);
+  });
+
+  it.each([
+    ['PORT', '0', 'port', 0],
+    ['PUBLIC_URL', 'https://belfry.example.com/base/', 'publicUrl', 'https://belfry.example.com/base'],
+    ['PUBLIC_URL', 'http://localhost:3000', 'publicUrl', 'http://localhost:3000'],
+    ['MISSED_GRACE', '90s', 'missedGraceMs', 90_000],
+    ['MISSED_GRACE', '30m', 'missedGraceMs', 1_800_000],
+    ['MISSED_GRACE', '7d', 'missedGraceMs', 604_800_000],
+    ['MISSED_GRACE', '0s', 'missedGraceMs', 0],
+    ['SHUTDOWN_GRACE', '500ms', 'shutdownGraceMs', 500],
+    ['BODY_LIMIT', '500KB', 'bodyLimitBytes', 512_000],
+    ['BODY_LIMIT', '40MB', 'bodyLimitBytes', 41_943_040],
+    ['MAIL_FROM', 'ops@example.com', 'mailFrom', 'ops@example.com'],
+    ['MAIL_FROM', 'News <news@example.com>', 'mailFrom', 'News <news@example.com>'],
+  ])('reads %s=%s', (name, value, field, expected) => {
+    expect(parseSettings({ [name]: value })).toHaveProperty(field, expected);
+  });
+
+  it.each([
+    ['PORT', 'http'],
+    ['PORT', '65536'],
+    ['PORT', '-1'],
+    ['PORT', '3e3'],
+    ['HOST', 'no spaces'],
+    ['PUBLIC_URL', 'belfry.example.com'],
+    ['PUBLIC_URL', 'ftp://belfry.example.com'],
+    ['PUBLIC_URL', 'https://user:pass@belfry.example.com'],
+    ['ENGINE', 'aws'],
+    ['MAIL', 'ses'],
+    ['SMTP_CONNECTIONS', '0'],
+    ['SMTP_CONNECTIONS', '101'],
+    ['MAIL_FROM', 'Belfry'],
+    ['MAIL_FROM', 'a@example.com, b@example.com'],
+    ['MAIL_FROM', 'a@example.com\r\nBcc: b@example.com'],
+    ['MAIL_FROM', 'a@example.com\n'],
+    ['LOG_LEVEL', 'loud'],
+    ['MISSED_GRACE', '86400000'],
+    ['MISSED_GRACE', '1.5h'],
+    ['MISSED_GRACE', '-1h'],
+    ['MAX_ATTEMPTS', '0'],
+    ['MAX_ATTEMPTS', '101'],
+    ['BODY_LIMIT', '10'],
+    ['BODY_LIMIT', '10mb'],
+    ['BODY_LIMIT', '41MB'],
+    ['BODY_LIMIT', '0KB'],
+    ['SHUTDOWN_GRACE', '30s'],
+  ])('refuses %s=%j and says what is allowed', (name, value) => {
+    expect(() => parseSettings({ [name]: value })).toThrow(
+      expect.objectContaining({
+        faults: [expect.stringMatching(new RegExp(`^${name}: got .+; allowed: .+\\.$`, 's'))],
+      }),
+    );
+  });
+
+  it('refuses mail by SMTP without SMTP_URL', () => {
+    expect(() => parseSettings({ MAIL: 'smtp' })).toThrow(/MAIL: .*SMTP_URL is not set/);
+  });
+
+  it.each([
+    ['API_KEYS', 'hunter2hunter2hunter2', 'name:role:secret'],
+    ['API_KEYS', 'Ops:admin:hunter2hunter2hunter2', 'name:role:secret'],
+    ['API_KEYS', 'ops:root:hunter2hunter2hunter2', 'unknown role'],
+    ['API_KEYS', 'ops:admin:hunter2', 'at least 16'],
+    ['API_KEYS', 'a:admin:hunter2hunter2hunter2,a:reader:hunter2hunter2hunter2', 'earlier one'],
+    ['SMTP_URL', 'https://ada:hunter2@mail.example.com', 'smtp or smtps'],
+    ['SMTP_URL', 'smtp:hunter2', 'and a host'],
+    ['SIGNING_SECRET', 'hunter2', 'at least 32'],
+  ])('refuses %s=%s without repeating the secret', (name, value, expected) => {
+    const error = faultOf({ [name]: value });
+
+    expect(error.message).toContain(`${name}: `);
+    expect(error.message).toContain(expected);
+    expect(error.message).not.toContain('hunter2');
+  });
+
+  it('tells all faults in one message, a line for each', () => {
+    const error = faultOf({ PORT: 'x', ENGINE: 'y', MISSED_GRACE: '5', API_KEYS: 'z' });
+
+    expect(error.faults.map((fault) => fault.split(':', 1)[0])).toEqual([
+      'PORT',
+      'ENGINE',
+      'API_KEYS',
+      'MISSED_GRACE',
+    ]);
+    expect(error.message.split('\n')).toHaveLength(5);
+  });
+});
+
+function faultOf(env: Record<string, string>): SettingsError {
+  try {
+    parseSettings(env);
+  } catch (error) {
+    if (error instanceof SettingsError) {
+      return error;
+    }
+  }
+  throw new Error('The settings were not refused.');
+}
