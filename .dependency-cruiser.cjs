@@ -4,35 +4,40 @@ module.exports = {
   forbidden: [
     {
       name: 'no-cycles',
-      comment: 'Two files that need each other are one concept, or the arrow of one of them points the wrong way.',
+      comment:
+        'Two files that need each other are one concept, or the arrow of one of them points the wrong way.',
       severity: 'error',
       from: {},
       to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } },
     },
     {
       name: 'platform-knows-no-messages',
-      comment: 'The platform is what any service needs; once it knows a message, nothing can be reused or read by itself.',
+      comment:
+        'The platform is what any service needs; once it knows a message, nothing can be reused or read by itself.',
       severity: 'error',
       from: { path: '^src/platform/' },
       to: { path: '^src/(groups|schedule|delivery|engines|app)' },
     },
     {
       name: 'groups-know-no-messages',
-      comment: 'Who receives does not depend on what is sent; a change of scheduling must not touch subscribers.',
+      comment:
+        'Who receives does not depend on what is sent; a change of scheduling must not touch subscribers.',
       severity: 'error',
       from: { path: '^src/groups/' },
       to: { path: '^src/(schedule|delivery|engines|app)' },
     },
     {
       name: 'schedule-knows-no-delivery',
-      comment: 'What and when is decided without knowing how it goes out, so that a channel can change by itself.',
+      comment:
+        'What and when is decided without knowing how it goes out, so that a channel can change by itself.',
       severity: 'error',
       from: { path: '^src/schedule/' },
       to: { path: '^src/(delivery|engines|app)' },
     },
     {
       name: 'features-know-no-engine',
-      comment: 'A feature owns the contract of its store; an engine implements it. Imported directly, one engine would become the only one.',
+      comment:
+        'A feature owns the contract of its store; an engine implements it. Imported directly, one engine would become the only one.',
       severity: 'error',
       from: { path: '^src/delivery/' },
       to: { path: '^src/(engines|app)' },

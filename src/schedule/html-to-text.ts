@@ -34,7 +34,7 @@ export function htmlToText(html: string): string {
     return INSTEAD;
   }
   try {
-    const text = convert(html).trim();
+    const text = withoutTrailingSpaces(convert(html));
     return text === '' ? INSTEAD : text;
   } catch (error) {
     if (error instanceof RangeError) {
@@ -42,4 +42,10 @@ export function htmlToText(html: string): string {
     }
     throw error;
   }
+}
+
+/** Line by line: a pattern such as `/ +$/gm` takes time with the square of the length of a run of spaces. */
+function withoutTrailingSpaces(text: string): string {
+  const lines = text.split('\n').map((line) => line.trimEnd());
+  return lines.join('\n').trim();
 }

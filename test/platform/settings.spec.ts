@@ -21,7 +21,7 @@ describe('parseSettings', () => {
       apiKeys: [],
       logLevel: 'info',
       missedGraceMs: 86_400_000,
-      maxAttempts: 6,
+      maxAttempts: 30,
       bodyLimitBytes: 10_485_760,
       shutdownGraceMs: 25_000,
       signingSecret: undefined,

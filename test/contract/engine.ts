@@ -1,0 +1,21 @@
+import type { DeliveryStore } from '../../src/delivery/delivery-store.ts';
+import type { WorkQueue } from '../../src/delivery/work-queue.ts';
+import type { GroupStore } from '../../src/groups/group-store.ts';
+import type { SubscriberStore } from '../../src/groups/subscriber-store.ts';
+import type { MessageStore } from '../../src/schedule/message-store.ts';
+import type { ManualClock } from '../support/manual-clock.ts';
+
+/** Everything that an engine implements, on state of its own. */
+export interface Engine {
+  readonly groups: GroupStore;
+  readonly subscribers: SubscriberStore;
+  readonly messages: MessageStore;
+  readonly deliveries: DeliveryStore;
+  readonly queue: WorkQueue;
+  /** The clock that the stores were given; it stands at `anInstant()`. */
+  readonly clock: ManualClock;
+  close(): Promise<void>;
+}
+
+/** Opens an engine that holds nothing yet. */
+export type OpenEngine = () => Promise<Engine>;

@@ -1,0 +1,38 @@
+import { composeMail, type MailParts } from '../../src/delivery/mime.ts';
+import type { Mail } from '../../src/delivery/channels/channel.ts';
+import { parseEmail, type SubscriberEmail } from '../../src/groups/subscriber.ts';
+import { isMessageKey, type MessageKey } from '../../src/schedule/message.ts';
+
+export function anEmail(text = 'ada@example.com'): SubscriberEmail {
+  const parse = parseEmail(text);
+  if (parse.kind === 'invalid') {
+    throw new Error(`${text}: ${parse.detail}`);
+  }
+  return parse.email;
+}
+
+export function aMessageKey(text = '01999999-0000-7000-8000-000000000001'): MessageKey {
+  if (!isMessageKey(text)) {
+    throw new Error(`${text} is no message key.`);
+  }
+  return text;
+}
+
+export function mailParts(parts: Partial<MailParts> = {}): MailParts {
+  return {
+    from: 'News <news@example.com>',
+    replyTo: undefined,
+    to: anEmail(),
+    toName: 'Ada',
+    subject: 'Hello',
+    html: '<p>Hello</p>',
+    text: 'Hello',
+    messageKey: aMessageKey(),
+    date: Temporal.Instant.from('2026-11-23T14:10:00Z'),
+    ...parts,
+  };
+}
+
+export async function aMail(parts: Partial<MailParts> = {}): Promise<Mail> {
+  return await composeMail(mailParts(parts));
+}
