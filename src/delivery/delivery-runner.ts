@@ -23,12 +23,13 @@ export class DeliveryRunner implements OnApplicationBootstrap, BeforeApplication
 
   /** What is in flight ends and is settled; the rest is given back, so that nothing waits for a lease to end. */
   async beforeApplicationShutdown(): Promise<void> {
+    this.shutdown.begin();
     const isDone = await this.shutdown.waitFor(this.#stop());
     this.log.info('delivery.stopped', { complete: isDone });
   }
 
   async #stop(): Promise<void> {
-    await Promise.all([this.scanner.stop(), this.worker.stop()]);
+    await Promise.all([this.scanner.stop(), this.worker.stopped()]);
     await this.channel.close();
   }
 }

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import MailComposer from 'nodemailer/lib/mail-composer';
+import { encodeWord } from 'nodemailer/lib/mime-funcs';
 import { type Mailbox, parseMailbox } from '../groups/mailbox.ts';
 import { type SubscriberEmail, subscriberKey } from '../groups/subscriber.ts';
 import type { MessageKey } from '../schedule/message.ts';
@@ -27,6 +28,11 @@ const BASE64_FROM_LENGTH = 100_000;
 
 const DELIVERY_HASH_LENGTH = 16;
 
+// RFC 5322, 2.1.1: a line should have at most 78 characters.
+const LONG_WORD_PATTERN = /\S{78}/;
+// RFC 2047, 2: an encoded word has at most 75 characters; nodemailer counts those before encoding, and uses this for itself.
+const ENCODED_WORD_LENGTH = 52;
+
 // eslint-disable-next-line no-control-regex -- control characters are what it looks for
 const CONTROL_PATTERN = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g;
 
@@ -41,11 +47,14 @@ export async function composeMail(parts: MailParts): Promise<Mail> {
     from: { ...from },
     to: { name: oneLine(parts.toName ?? ''), address: parts.to },
     ...(parts.replyTo !== undefined && { replyTo: { ...mailboxOf(parts.replyTo) } }),
-    subject: oneLine(parts.subject),
-    messageId,
+    headers: {
+      subject: subjectHeader(oneLine(parts.subject)),
+      // Never folded, though the line is longer than 78 characters: not every reader takes a Message-ID on a line of its own.
+      'message-id': { prepared: true, value: messageId },
+    },
     date: new Date(parts.date.epochMilliseconds),
-    text: { content: parts.text, contentTransferEncoding: encodingFor(parts.text) },
-    html: { content: parts.html, contentTransferEncoding: encodingFor(parts.html) },
+    text: contentOf(parts.text),
+    html: contentOf(parts.html),
     newline: 'win', // RFC 5322, 2.1: lines end with CRLF
     disableFileAccess: true,
     disableUrlAccess: true,
@@ -67,6 +76,16 @@ function messageIdOf({ messageKey, to }: MailParts, from: Mailbox): string {
   return `<${messageKey}.${deliveryHash(messageKey, to)}@${domain}>`;
 }
 
+/**
+ * nodemailer encodes what has to be, except in two cases that would come out as something else: what looks encoded already it
+ * passes on, to be decoded by the reader; and a word as long as a line it cannot fold. They are encoded as a whole.
+ */
+function subjectHeader(subject: string): string | { prepared: true; foldLines: true; value: string } {
+  return subject.includes('=?') || LONG_WORD_PATTERN.test(subject)
+    ? { prepared: true, foldLines: true, value: encodeWord(subject, 'Q', ENCODED_WORD_LENGTH) }
+    : subject;
+}
+
 /** Whoever wrote the mailbox into a message, a group or the settings had it checked. */
 function mailboxOf(text: string): Mailbox {
   const parse = parseMailbox(text);
@@ -76,9 +95,13 @@ function mailboxOf(text: string): Mailbox {
   return parse.mailbox;
 }
 
-// Either keeps every line within 76 characters, whatever is in it (RFC 2045, 6.7 and 6.8); RFC 5322, 2.1.1 allows 998.
-function encodingFor(text: string): 'quoted-printable' | 'base64' {
-  return text.length < BASE64_FROM_LENGTH ? 'quoted-printable' : 'base64';
+function contentOf(text: string): { content: string; contentTransferEncoding: string } {
+  return {
+    // RFC 2046, 4.1.1: lines of text end with CRLF, before it is encoded too; neither half of it stands alone.
+    content: text.replaceAll(/\r\n?|\n/g, '\r\n'),
+    // Either keeps every line within 76 characters, whatever is in it (RFC 2045, 6.7 and 6.8).
+    contentTransferEncoding: text.length < BASE64_FROM_LENGTH ? 'quoted-printable' : 'base64',
+  };
 }
 
 // A name may hold what a header must not.

@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { Clock, plusMs, SECOND_MS } from '../platform/clock/clock.ts';
+import { Shutdown } from '../platform/lifecycle/shutdown.ts';
 import { Log } from '../platform/logging/log.ts';
 import { BatchWorker } from './batch-worker.ts';
 import { type Task, WorkQueue } from './work-queue.ts';
@@ -9,16 +10,16 @@ const BATCHES_AT_ONCE = 4;
 // After a fault of the queue itself, so that a store that is down is not asked without pause.
 const PAUSE_AFTER_FAULT_MS = SECOND_MS;
 
-/** Takes tasks off the work queue and works them, a few side by side, until it is stopped. */
+/** Takes tasks off the work queue and works them, a few side by side, until the process is to stop. */
 @Injectable()
 export class Worker {
-  readonly #stopping = new AbortController();
   readonly #inHand = new Set<Promise<void>>();
   #loop: Promise<void> | undefined;
 
   constructor(
     private readonly queue: WorkQueue,
     private readonly batchWorker: BatchWorker,
+    private readonly shutdown: Shutdown,
     private readonly clock: Clock,
     private readonly log: Log,
   ) {}
@@ -27,9 +28,8 @@ export class Worker {
     this.#loop = this.#run();
   }
 
-  /** Takes nothing more, and waits for what is in hand. */
-  async stop(): Promise<void> {
-    this.#stopping.abort();
+  /** Waits for what is in hand, once the process is to stop: nothing more is taken then. */
+  async stopped(): Promise<void> {
     await this.#loop;
     await Promise.all(this.#inHand);
   }
@@ -37,7 +37,7 @@ export class Worker {
   /** Works whatever is queued now, and resolves when that is done. */
   async runOnce(): Promise<void> {
     const now = AbortSignal.abort(); // so that the queue does not wait
-    for (;;) {
+    while (!this.shutdown.isStopping) {
       const tasks = await this.queue.pull(BATCHES_AT_ONCE, now);
       if (tasks.length === 0) {
         return;
@@ -50,7 +50,7 @@ export class Worker {
   }
 
   async #run(): Promise<void> {
-    const { signal } = this.#stopping;
+    const { signal } = this.shutdown;
     while (!signal.aborted) {
       const free = BATCHES_AT_ONCE - this.#inHand.size;
       if (free === 0) {
@@ -66,7 +66,7 @@ export class Worker {
 
   async #pull(limit: number): Promise<readonly Task[]> {
     try {
-      return await this.queue.pull(limit, this.#stopping.signal);
+      return await this.queue.pull(limit, this.shutdown.signal);
     } catch (error) {
       this.log.error('work.pull-failed', { err: error });
       await this.#pause();
@@ -88,9 +88,9 @@ export class Worker {
     const { promise, resolve } = Promise.withResolvers<void>();
     const wakeUp = (): void => resolve();
     const disarm = this.clock.arm(plusMs(this.clock.now(), PAUSE_AFTER_FAULT_MS), wakeUp);
-    this.#stopping.signal.addEventListener('abort', wakeUp);
+    this.shutdown.signal.addEventListener('abort', wakeUp);
     await promise;
     disarm();
-    this.#stopping.signal.removeEventListener('abort', wakeUp);
+    this.shutdown.signal.removeEventListener('abort', wakeUp);
   }
 }

@@ -1,4 +1,4 @@
-import type { Readable } from 'node:stream';
+import { Readable } from 'node:stream';
 import { createTransport } from 'nodemailer';
 import { MINUTE_MS, SECOND_MS } from '../../platform/clock/clock.ts';
 import { Channel, type Mail, type SendResult } from './channel.ts';
@@ -30,6 +30,7 @@ const TIMEOUTS: SmtpTimeouts = {
   mailMs: 170 * SECOND_MS,
 };
 
+const SLICE_BYTES = 64 * 1024;
 const PROVIDER_ID_MAX_LENGTH = 200;
 const REASON_MAX_LENGTH = 500;
 
@@ -62,7 +63,8 @@ export class SmtpChannel extends Channel {
   override readonly window: number;
   readonly #transport: Transport;
   readonly #mailMs: number;
-  readonly #contents = new WeakMap<Buffer, Readable>();
+  /** What is given to nodemailer, and the stream from which it writes it. */
+  readonly #streams = new WeakMap<object, Readable>();
 
   constructor({ url, connections, timeouts }: SmtpOptions) {
     super();
@@ -72,11 +74,11 @@ export class SmtpChannel extends Channel {
     this.#transport = openTransport(url, connections, limits);
     this.#transport.use('stream', (mail, done) => {
       const raw: unknown = mail.data.raw;
-      mail.message.processFunc((content: Readable) => {
-        if (Buffer.isBuffer(raw)) {
-          this.#contents.set(raw, content);
+      mail.message.processFunc((stream: Readable) => {
+        if (typeof raw === 'object' && raw !== null) {
+          this.#streams.set(raw, stream);
         }
-        return content;
+        return stream;
       });
       done();
     });
@@ -92,11 +94,12 @@ export class SmtpChannel extends Channel {
   }
 
   async #sendOne(mail: Mail): Promise<SendResult> {
+    const content = contentOf(mail);
     const deadline = new AbortController();
     const timer = setTimeout(() => deadline.abort(), this.#mailMs);
     try {
       const { response } = await this.#transport.sendMail({
-        raw: mail.mime,
+        raw: content,
         messageId: mail.messageId, // only for nodemailer's own use: it would make up a random one
         // With its size, a server refuses what is too large before it has to be sent.
         envelope: { from: mail.envelopeFrom, to: [mail.to], size: mail.mime.length },
@@ -104,15 +107,15 @@ export class SmtpChannel extends Channel {
       });
       return { kind: 'accepted', providerId: oneLine(response, PROVIDER_ID_MAX_LENGTH) };
     } catch (error) {
-      return resultOf(error, this.#mayBeTaken(mail));
+      return resultOf(error, this.#mayBeTaken(content));
     } finally {
       clearTimeout(timer);
     }
   }
 
   /** True once the final dot may have been written: nodemailer writes it when the content's stream has ended. */
-  #mayBeTaken(mail: Mail): boolean {
-    return this.#contents.get(mail.mime)?.readableEnded === true;
+  #mayBeTaken(content: Buffer | Readable): boolean {
+    return this.#streams.get(content)?.readableEnded === true;
   }
 }
 
@@ -131,6 +134,17 @@ function openTransport(url: string, connections: number, limits: SmtpTimeouts) {
     dnsTimeout: limits.connectMs,
     socketTimeout: limits.silenceMs,
   });
+}
+
+/** In slices where it is large: otherwise all of it, and the final dot, would wait in the memory of this process to be written. */
+function contentOf({ mime }: Mail): Buffer | Readable {
+  return mime.length <= SLICE_BYTES ? mime : Readable.from(slices(mime), { objectMode: false });
+}
+
+function* slices(mime: Buffer): Generator<Buffer> {
+  for (let begin = 0; begin < mime.length; begin += SLICE_BYTES) {
+    yield mime.subarray(begin, begin + SLICE_BYTES);
+  }
 }
 
 /** What is known of an error by nodemailer. */

@@ -2,11 +2,13 @@ import { Injectable } from '@nestjs/common';
 import type { BatchPointer } from '../../delivery/batch.ts';
 import { DeliveryStore } from '../../delivery/delivery-store.ts';
 import { type Task, WorkQueue } from '../../delivery/work-queue.ts';
-import { Clock, plusMs, SECOND_MS } from '../../platform/clock/clock.ts';
+import { Clock, isReached, MINUTE_MS, plusMs, SECOND_MS } from '../../platform/clock/clock.ts';
 import { isMessageKey, type MessageKey } from '../../schedule/message.ts';
 import { branded } from './row.ts';
 import { SqliteDatabase } from './sqlite-database.ts';
 
+// A worker claims what it is given at once; from then on the lease of the batch keeps others away.
+const HAND_OUT_MS = MINUTE_MS;
 // A push ends the wait at once; this is for batches whose retry has come.
 const WAIT_MS = SECOND_MS;
 
@@ -16,8 +18,8 @@ const WAIT_MS = SECOND_MS;
  */
 @Injectable()
 export class SqliteWorkQueue extends WorkQueue {
-  /** Batches that this process has handed out and that are not done. */
-  readonly #handedOut = new Set<string>();
+  /** Batches that were handed out and are not done, and until when they are not handed out again. */
+  readonly #handedOut = new Map<string, Temporal.Instant>();
   readonly #waiting = new Set<() => void>();
   #pushes = 0;
 
@@ -82,11 +84,16 @@ export class SqliteWorkQueue extends WorkQueue {
       after: undefined,
       limit: limit + this.#handedOut.size,
     });
-    return pointers.filter((pointer) => !this.#handedOut.has(nameOf(pointer))).slice(0, limit);
+    return pointers.filter((pointer) => !this.#isHandedOut(pointer)).slice(0, limit);
+  }
+
+  #isHandedOut(pointer: BatchPointer): boolean {
+    const until = this.#handedOut.get(nameOf(pointer));
+    return until !== undefined && !isReached(until, this.clock.now());
   }
 
   #handOut(pointer: BatchPointer): Task {
-    this.#handedOut.add(nameOf(pointer));
+    this.#handedOut.set(nameOf(pointer), plusMs(this.clock.now(), HAND_OUT_MS));
     return {
       pointer,
       done: async () => {

@@ -1,0 +1,32 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { SqliteDeliveryStore } from '../../src/engines/sqlite/delivery-store.ts';
+import { SqliteGroupStore } from '../../src/engines/sqlite/group-store.ts';
+import { SqliteMessageStore } from '../../src/engines/sqlite/message-store.ts';
+import { SqliteDatabase } from '../../src/engines/sqlite/sqlite-database.ts';
+import { SqliteSubscriberStore } from '../../src/engines/sqlite/subscriber-store.ts';
+import { SqliteWorkQueue } from '../../src/engines/sqlite/work-queue.ts';
+import { anInstant } from '../support/builders.ts';
+import { ManualClock } from '../support/manual-clock.ts';
+import type { Engine } from './engine.ts';
+
+/** The embedded engine, on a file of its own. */
+export async function openSqlite(): Promise<Engine> {
+  const folder = await mkdtemp(join(tmpdir(), 'belfry-engine-'));
+  const database = new SqliteDatabase(join(folder, 'belfry.db'));
+  const clock = new ManualClock(anInstant());
+  const deliveries = new SqliteDeliveryStore(database);
+  return {
+    groups: new SqliteGroupStore(database, clock),
+    subscribers: new SqliteSubscriberStore(database),
+    messages: new SqliteMessageStore(database),
+    deliveries,
+    queue: new SqliteWorkQueue(database, deliveries, clock),
+    clock,
+    close: async () => {
+      database.close();
+      await rm(folder, { recursive: true });
+    },
+  };
+}

@@ -1,0 +1,294 @@
+import { createServer, type Server, type Socket } from 'node:net';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import type { Mail, SendResult } from '../../src/delivery/channels/channel.ts';
+import { SmtpChannel, type SmtpTimeouts } from '../../src/delivery/channels/smtp.channel.ts';
+import { type Behaviour, type SinkOptions, SmtpSink } from '../support/smtp-sink.ts';
+import { aMail, anEmail } from './a-mail.ts';
+
+const TIMEOUTS: SmtpTimeouts = { connectMs: 2_000, silenceMs: 2_000, mailMs: 10_000 };
+const IMPATIENT: SmtpTimeouts = { connectMs: 300, silenceMs: 300, mailMs: 10_000 };
+// Too much for the buffers of a connection, so that it cannot be handed to the kernel as a whole.
+const LARGE_HTML = '<p>Hello</p>'.repeat(2_000_000);
+
+async function aSink(options: SinkOptions = {}): Promise<SmtpSink> {
+  const sink = await SmtpSink.start(options);
+  onTestFinished(() => sink.close());
+  return sink;
+}
+
+function aChannel(url: string, timeouts: Partial<SmtpTimeouts> = TIMEOUTS, connections = 2): SmtpChannel {
+  const channel = new SmtpChannel({ url, connections, timeouts });
+  onTestFinished(() => channel.close());
+  return channel;
+}
+
+async function sendOne(channel: SmtpChannel, mail: Mail): Promise<SendResult | undefined> {
+  const [result] = await channel.send([mail]);
+  return result;
+}
+
+/** A server that says what it is told to, line by line; for what no decent server does. */
+async function aRudeServer(serve: (socket: Socket) => void): Promise<string> {
+  const server: Server = createServer((socket) => {
+    socket.on('error', () => undefined);
+    serve(socket);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => void server.close());
+  const address = server.address();
+  return `smtp://127.0.0.1:${typeof address === 'object' ? address?.port : ''}`;
+}
+
+describe('the SMTP channel', () => {
+  it('hands over each mail of a window to its one recipient, and answers in order', async () => {
+    const sink = await aSink({ keepRaw: true });
+    const mails = await Promise.all(
+      ['ada', 'bo', 'cy', 'di', 'ed'].map((name) => aMail({ to: anEmail(`${name}@example.com`) })),
+    );
+
+    const results = await aChannel(sink.url).send(mails);
+
+    expect(results).toEqual(
+      mails.map(() => ({ kind: 'accepted', providerId: expect.stringMatching(/^250 .*Taken/) })),
+    );
+    expect(sink.received.toSorted((a, b) => a.recipient.localeCompare(b.recipient))).toMatchObject(
+      mails.map(({ to, messageId }) => ({ recipient: to, from: 'news@example.com', messageId })),
+    );
+    for (const { raw, messageId } of sink.received) {
+      expect(raw?.toString()).toBe(mails.find((mail) => mail.messageId === messageId)?.mime.toString());
+    }
+  });
+
+  it('keeps its connections, and takes no more than it was given', async () => {
+    const sink = await aSink();
+    const channel = aChannel(sink.url, TIMEOUTS, 3);
+    const mails = await Promise.all(Array.from({ length: 30 }, () => aMail()));
+
+    await channel.send(mails.slice(0, 15));
+    await channel.send(mails.slice(15));
+
+    expect(channel.window).toBe(3);
+    expect(sink.count).toBe(30);
+    expect(sink.connected).toBe(3);
+  });
+
+  it('carries a mail of many slices unchanged', async () => {
+    const sink = await aSink({ keepRaw: true });
+    const mail = await aMail({ html: '<p>Hello wörld</p>\n'.repeat(100_000) });
+
+    const result = await sendOne(aChannel(sink.url), mail);
+
+    expect(result?.kind).toBe('accepted');
+    expect(sink.received[0]?.raw?.equals(mail.mime)).toBe(true);
+  });
+
+  it('carries a mail whose lines begin with dots unchanged', async () => {
+    const sink = await aSink({ keepRaw: true });
+    const mail = await aMail({ text: '.\n..\n.\nend' });
+
+    await sendOne(aChannel(sink.url), mail);
+
+    expect(sink.received[0]?.raw?.toString()).toBe(mail.mime.toString());
+  });
+
+  describe.each([
+    ['with PIPELINING', false],
+    ['without PIPELINING', true],
+  ])('%s', (_how, hidePipelining) => {
+    it.each<[SendResult['kind'], string, Behaviour]>([
+      ['deferred', '421 at the greeting', { at: 'connect', do: 'reply', code: 421 }],
+      ['refused', '554 at the greeting', { at: 'connect', do: 'reply', code: 554 }],
+      ['deferred', '451 to MAIL FROM', { at: 'mail', do: 'reply', code: 451 }],
+      ['refused', '530 to MAIL FROM', { at: 'mail', do: 'reply', code: 530 }],
+      ['refused', '550 to MAIL FROM', { at: 'mail', do: 'reply', code: 550 }],
+      ['refused', '552 to MAIL FROM', { at: 'mail', do: 'reply', code: 552 }],
+      ['deferred', '421 to RCPT TO', { at: 'rcpt', do: 'reply', code: 421 }],
+      ['deferred', '450 to RCPT TO', { at: 'rcpt', do: 'reply', code: 450 }],
+      ['deferred', '503 to RCPT TO', { at: 'rcpt', do: 'reply', code: 503 }],
+      ['refused', '530 to RCPT TO', { at: 'rcpt', do: 'reply', code: 530 }],
+      ['rejected', '550 to RCPT TO', { at: 'rcpt', do: 'reply', code: 550 }],
+      ['rejected', '552 to RCPT TO', { at: 'rcpt', do: 'reply', code: 552, text: '5.2.2 Mailbox full' }],
+      [
+        'refused',
+        '553 to RCPT TO about the sender',
+        { at: 'rcpt', do: 'reply', code: 553, text: '5.1.8 Sender' },
+      ],
+      ['deferred', '421 after the dot', { at: 'after-dot', do: 'reply', code: 421 }],
+      ['deferred', '451 after the dot', { at: 'after-dot', do: 'reply', code: 451 }],
+      ['rejected', '550 after the dot', { at: 'after-dot', do: 'reply', code: 550 }],
+      ['rejected', '554 after the dot', { at: 'after-dot', do: 'reply', code: 554, text: '5.7.1 Spam' }],
+      ['refused', '552 after the dot', { at: 'after-dot', do: 'reply', code: 552, text: '5.3.4 Too big' }],
+    ])('says %s for %s, with what the server said', async (kind, _what, behaviour) => {
+      const sink = await aSink({ hidePipelining, behaviours: [{ text: 'No thanks', ...behaviour }] });
+
+      const result = await sendOne(aChannel(sink.url), await aMail());
+
+      const said = new RegExp(`^${behaviour.code} .*${behaviour.text ?? 'No thanks'}`);
+      expect(result).toEqual({ kind, reason: expect.stringMatching(said) });
+      expect(sink.count).toBe(0);
+    });
+
+    it.each<[SendResult['kind'], string, Behaviour]>([
+      ['deferred', 'at the greeting', { at: 'connect', do: 'cut' }],
+      ['deferred', 'after MAIL FROM', { at: 'mail', do: 'cut' }],
+      ['deferred', 'after RCPT TO', { at: 'rcpt', do: 'cut' }],
+      ['unknown', 'after the whole mail went out, before the server read the dot', { at: 'data', do: 'cut' }],
+      ['unknown', 'after the dot', { at: 'after-dot', do: 'cut' }],
+    ])(
+      'says %s where the connection is cut %s, and sends nothing by itself',
+      async (kind, _where, behaviour) => {
+        const sink = await aSink({ hidePipelining, behaviours: [{ ...behaviour, times: 1 }] });
+        const channel = aChannel(sink.url);
+        const mail = await aMail();
+
+        const result = await sendOne(channel, mail);
+        const taken = sink.count;
+        // A mail that the pool had put back would go before this one, over the same single connection.
+        const next = await sendOne(channel, await aMail({ to: anEmail('bo@example.com') }));
+
+        expect(result).toEqual({ kind, reason: expect.any(String) });
+        expect(next?.kind).toBe('accepted');
+        expect(sink.received.map(({ recipient }) => recipient)).toEqual([
+          ...(taken === 1 ? ['ada@example.com'] : []),
+          'bo@example.com',
+        ]);
+        expect(taken).toBe(behaviour.at === 'after-dot' ? 1 : 0);
+      },
+    );
+
+    it.each<[SendResult['kind'], string, Behaviour]>([
+      ['deferred', 'at the greeting', { at: 'connect', do: 'hang' }],
+      ['deferred', 'at MAIL FROM', { at: 'mail', do: 'hang' }],
+      ['deferred', 'at RCPT TO', { at: 'rcpt', do: 'hang' }],
+      ['unknown', 'while it reads the mail', { at: 'data', do: 'hang' }],
+      ['unknown', 'after the dot', { at: 'after-dot', do: 'hang' }],
+    ])('says %s where the server hangs %s', async (kind, _where, behaviour) => {
+      const sink = await aSink({ hidePipelining, behaviours: [behaviour] });
+
+      const result = await sendOne(aChannel(sink.url, IMPATIENT), await aMail());
+
+      expect(result).toEqual({ kind, reason: expect.any(String) });
+    });
+  });
+
+  it('sends nothing twice over a connection that was good before and is cut after the dot', async () => {
+    const sink = await aSink({ behaviours: [{ match: '^bo@', at: 'after-dot', do: 'cut' }] });
+    const channel = aChannel(sink.url, TIMEOUTS, 1);
+    const names = ['ada', 'bo', 'cy'];
+    const mails = await Promise.all(names.map((name) => aMail({ to: anEmail(`${name}@example.com`) })));
+
+    const results = [];
+    for (const mail of mails) {
+      results.push(await sendOne(channel, mail));
+    }
+
+    expect(results.map((result) => result?.kind)).toEqual(['accepted', 'unknown', 'accepted']);
+    expect(sink.received.map(({ recipient }) => recipient)).toEqual(mails.map(({ to }) => to));
+  });
+
+  it('says deferred where a connection is cut in the middle of the content: without its final dot it cannot be taken', async () => {
+    const sink = await aSink({ behaviours: [{ at: 'data', do: 'cut' }] });
+
+    const result = await sendOne(aChannel(sink.url), await aMail({ html: LARGE_HTML }));
+
+    expect(result?.kind).toBe('deferred');
+    expect(sink.count).toBe(0);
+  });
+
+  it('does not stop the others of a window for one that is rejected', async () => {
+    const sink = await aSink({ behaviours: [{ match: '^bo@', at: 'rcpt', do: 'reply', code: 550 }] });
+    const mails = await Promise.all(
+      ['ada', 'bo', 'cy', 'di'].map((name) => aMail({ to: anEmail(`${name}@example.com`) })),
+    );
+
+    const results = await aChannel(sink.url).send(mails);
+
+    expect(results.map(({ kind }) => kind)).toEqual(['accepted', 'rejected', 'accepted', 'accepted']);
+  });
+
+  it('goes on over the same connection after a mail was rejected', async () => {
+    const sink = await aSink({ behaviours: [{ match: '^bo@', at: 'after-dot', do: 'reply', code: 550 }] });
+    const channel = aChannel(sink.url, TIMEOUTS, 1);
+    const mails = await Promise.all(
+      ['bo', 'ada'].map((name) => aMail({ to: anEmail(`${name}@example.com`) })),
+    );
+
+    const results = await channel.send(mails);
+
+    expect(results.map(({ kind }) => kind)).toEqual(['rejected', 'accepted']);
+    expect(sink.connected).toBe(1);
+  });
+
+  it('signs in where the URL has a name and a password', async () => {
+    const sink = await aSink({ auth: { user: 'belfry', pass: 'p@ss:word' } });
+
+    const result = await sendOne(aChannel(sink.url), await aMail());
+
+    expect(result?.kind).toBe('accepted');
+  });
+
+  it.each([
+    ['the password is wrong', (url: string): string => url.replace('right', 'wrong'), /^535 /],
+    ['no name and password are given', (url: string): string => url.replace(/\/\/.*@/, '//'), /^530 /],
+  ])('says refused where %s', async (_what, change, reason) => {
+    const sink = await aSink({ auth: { user: 'belfry', pass: 'right' } });
+
+    const result = await sendOne(aChannel(change(sink.url)), await aMail());
+
+    expect(result).toEqual({ kind: 'refused', reason: expect.stringMatching(reason) });
+  });
+
+  it('says refused for a mail that is larger than the server takes, without sending it', async () => {
+    const sink = await aSink({ maxBytes: 1_000 });
+
+    const result = await sendOne(aChannel(sink.url), await aMail({ html: 'x'.repeat(2_000) }));
+
+    expect(result).toEqual({ kind: 'refused', reason: expect.stringMatching(/1000/) });
+  });
+
+  it.each([
+    ['nobody listens', 'smtp://127.0.0.1:1', /ECONNREFUSED/],
+    ['the name is unknown', 'smtp://mail.invalid:25', /mail\.invalid/],
+  ])('says deferred where %s', async (_what, url, reason) => {
+    const result = await sendOne(aChannel(url), await aMail());
+
+    expect(result).toEqual({ kind: 'deferred', reason: expect.stringMatching(reason) });
+  });
+
+  it('says deferred where TLS was asked for and is not spoken', async () => {
+    const sink = await aSink();
+
+    const result = await sendOne(aChannel(sink.url.replace('smtp:', 'smtps:'), IMPATIENT), await aMail());
+
+    expect(result?.kind).toBe('deferred');
+  });
+
+  it('tells a reply of many lines in one, and not without end', async () => {
+    const url = await aRudeServer((socket) => {
+      socket.write('220 rude\r\n');
+      socket.on('data', (data) => {
+        const isRecipient = data.toString().startsWith('RCPT');
+        socket.write(isRecipient ? `${'550-no\r\n'.repeat(100)}550 5.1.1 never\r\n` : '250 yes\r\n');
+      });
+    });
+
+    const result = await sendOne(aChannel(url), await aMail());
+
+    expect(result).toEqual({ kind: 'rejected', reason: expect.stringMatching(/^550-no 550-no [^\r\n]*$/) });
+    expect(result?.kind === 'rejected' ? result.reason.length : 0).toBe(500);
+  });
+
+  it('gives up on a server that keeps the line busy without ever answering', async () => {
+    const url = await aRudeServer((socket) => {
+      socket.write('220 rude\r\n');
+      socket.once('data', () => {
+        const timer = setInterval(() => socket.write('250-still thinking\r\n'), 20);
+        socket.on('close', () => clearInterval(timer));
+      });
+    });
+
+    const result = await sendOne(aChannel(url, { ...TIMEOUTS, mailMs: 400 }), await aMail());
+
+    expect(result?.kind).toBe('deferred');
+  });
+});

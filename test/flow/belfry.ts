@@ -1,0 +1,130 @@
+import { randomUUID } from 'node:crypto';
+import pino from 'pino';
+import { BatchWorker } from '../../src/delivery/batch-worker.ts';
+import { Channel, type Mail, type SendResult } from '../../src/delivery/channels/channel.ts';
+import { Dispatcher } from '../../src/delivery/dispatcher.ts';
+import { DueScanner } from '../../src/delivery/due-scanner.ts';
+import { MailMakers } from '../../src/delivery/mail-maker.ts';
+import { MessageStopper } from '../../src/delivery/message-stopper.ts';
+import { Worker } from '../../src/delivery/worker.ts';
+import { type Environment, parseSettings } from '../../src/platform/config/settings.ts';
+import { Shutdown } from '../../src/platform/lifecycle/shutdown.ts';
+import { Log } from '../../src/platform/logging/log.ts';
+import type { Delivery } from '../../src/delivery/delivery.ts';
+import { type Draft, ScheduleService } from '../../src/schedule/schedule.service.ts';
+import { WakeSignal } from '../../src/schedule/wake-signal.ts';
+import type { Message, MessageKey } from '../../src/schedule/message.ts';
+import type { Engine } from '../contract/engine.ts';
+import { aContent, aGroupName, anInstant, aNewcomer } from '../support/builders.ts';
+
+/** A channel that takes everything, unless `answer` says otherwise, and remembers it. */
+export class FakeChannel extends Channel {
+  override readonly name = 'outbox';
+  override readonly window: number;
+  readonly taken: Mail[] = [];
+  /** Decides for one mail; may throw, as a process that dies does. */
+  answer: (mail: Mail) => SendResult | Promise<SendResult> = () => ({
+    kind: 'accepted',
+    providerId: randomUUID(),
+  });
+
+  constructor(window = 10) {
+    super();
+    this.window = window;
+  }
+
+  override send(mails: readonly Mail[]): Promise<readonly SendResult[]> {
+    return Promise.all(
+      mails.map(async (mail) => {
+        const result = await this.answer(mail);
+        if (result.kind === 'accepted') {
+          this.taken.push(mail);
+        }
+        return result;
+      }),
+    );
+  }
+
+  override async close(): Promise<void> {}
+
+  /** To whom it was handed, in order of address. */
+  get recipients(): readonly string[] {
+    return this.taken.map((mail) => mail.to).toSorted();
+  }
+}
+
+/** Everything that delivers, on an engine and a channel that a test can look into; time is driven, nothing runs by itself. */
+export class Belfry {
+  readonly group = aGroupName();
+  readonly schedule: ScheduleService;
+  readonly scanner: DueScanner;
+  readonly worker: Worker;
+  readonly shutdown: Shutdown;
+  readonly engine: Engine;
+  readonly channel: FakeChannel;
+
+  constructor(engine: Engine, channel = new FakeChannel(), env: Environment = {}) {
+    const { groups, subscribers, messages, deliveries, queue, clock } = engine;
+    const settings = parseSettings(env);
+    const log = new Log(pino({ level: 'silent' }));
+    const wakes = new WakeSignal();
+    this.engine = engine;
+    this.channel = channel;
+    this.shutdown = new Shutdown(clock, settings, log);
+    this.schedule = new ScheduleService(messages, groups, wakes, clock, settings);
+    const dispatcher = new Dispatcher(messages, deliveries, subscribers, queue, this.shutdown, clock, log);
+    this.scanner = new DueScanner(messages, dispatcher, wakes, clock, settings, log);
+    const batchWorker = new BatchWorker(
+      messages,
+      deliveries,
+      subscribers,
+      channel,
+      new MailMakers(messages, groups, settings),
+      new MessageStopper(messages, log),
+      this.shutdown,
+      clock,
+      settings,
+      log,
+    );
+    this.worker = new Worker(queue, batchWorker, this.shutdown, clock, log);
+  }
+
+  async subscribe(...emails: readonly string[]): Promise<void> {
+    await this.engine.subscribers.add(
+      this.group,
+      emails.map((email) => aNewcomer(email)),
+      this.engine.clock.now(),
+    );
+  }
+
+  async scheduleMessage(overrides: Partial<Draft> = {}): Promise<MessageKey> {
+    const draft: Draft = {
+      ...aContent(),
+      scheduleOn: anInstant(),
+      expiresAt: undefined,
+      onMissed: 'hold',
+      onUnknown: 'resend',
+      ...overrides,
+    };
+    const { key } = await this.schedule.schedule(this.group, draft, undefined);
+    return key;
+  }
+
+  /** Does all that is due now. */
+  async runOnce(): Promise<void> {
+    await this.scanner.runOnce();
+    await this.worker.runOnce();
+  }
+
+  async message(key: MessageKey): Promise<Message> {
+    return this.schedule.get(this.group, key);
+  }
+
+  async deliveries(key: MessageKey): Promise<readonly Delivery[]> {
+    return this.engine.deliveries.listDeliveries(key, {
+      after: undefined,
+      limit: 10_000,
+      outcome: undefined,
+    });
+  }
+}

@@ -1,0 +1,525 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { DAY_MS, HOUR_MS, MINUTE_MS, plusMs, SECOND_MS } from '../../src/platform/clock/clock.ts';
+import type { MessageKey } from '../../src/schedule/message.ts';
+import { BATCH_LEASE_MS, MESSAGE_LEASE_MS } from '../../src/delivery/lease.ts';
+import type { Engine, OpenEngine } from '../contract/engine.ts';
+import { addresses, aKey, anInstant } from '../support/builders.ts';
+import { Belfry, FakeChannel } from './belfry.ts';
+
+/** What Belfry does with a message from its time to its last delivery, whatever the engine. */
+export function describeDeliveryFlow(openEngine: OpenEngine): void {
+  describe('delivery', () => {
+    let engine: Engine;
+    let belfry: Belfry;
+
+    beforeEach(async () => {
+      engine = await openEngine();
+      belfry = new Belfry(engine);
+    });
+
+    afterEach(async () => {
+      await engine.close();
+    });
+
+    /** A process that starts where the last one was lost: the same state and channel, nothing in memory. */
+    function restart(env = {}): void {
+      belfry = new Belfry(engine, belfry.channel, env);
+    }
+
+    describe('a message that is due', () => {
+      it('reaches every subscriber of the group once, in batches of fifty', async () => {
+        const everybody = addresses(120);
+        await belfry.subscribe(...everybody);
+        const key = await belfry.scheduleMessage();
+
+        await belfry.runOnce();
+
+        expect(belfry.channel.recipients).toEqual(everybody);
+        const message = await belfry.message(key);
+        expect(message.status).toBe('sent');
+        expect(message.wakeAt).toBeUndefined();
+        expect(message.dispatch).toMatchObject({ complete: true, batchesCut: 3, batchesSettled: 3 });
+        expect(message.counts).toEqual({ subscribers: 120, sent: 120, failed: 0, skipped: 0, unknown: 0 });
+      });
+
+      it('is not sent a millisecond before its time', async () => {
+        await belfry.subscribe('ada@example.com');
+        const key = await belfry.scheduleMessage({ scheduleOn: plusMs(anInstant(), 1) });
+
+        await belfry.runOnce();
+
+        expect(belfry.channel.taken).toEqual([]);
+        expect((await belfry.message(key)).status).toBe('scheduled');
+      });
+
+      it('is finished at once where the group has nobody', async () => {
+        const key = await belfry.scheduleMessage();
+
+        await belfry.runOnce();
+
+        expect(await belfry.message(key)).toMatchObject({ status: 'sent', wakeAt: undefined });
+      });
+
+      it('says how late it was', async () => {
+        await belfry.subscribe('ada@example.com');
+        const key = await belfry.scheduleMessage();
+        engine.clock.advance(1_500);
+
+        await belfry.runOnce();
+
+        const { attempts } = await belfry.message(key);
+        expect(attempts).toEqual({
+          firstAt: plusMs(anInstant(), 1_500),
+          lastAt: plusMs(anInstant(), 1_500),
+          lastAcceptedAt: plusMs(anInstant(), 1_500),
+        });
+      });
+
+      it('goes to nobody who joins after the dispatch', async () => {
+        await belfry.subscribe('ada@example.com', 'zoe@example.com');
+        const key = await belfry.scheduleMessage();
+        await belfry.scanner.runOnce();
+        engine.clock.advance(1);
+        await belfry.subscribe('mia@example.com');
+
+        await belfry.worker.runOnce();
+
+        expect(belfry.channel.recipients).toEqual(['ada@example.com', 'zoe@example.com']);
+        expect((await belfry.message(key)).counts).toMatchObject({ subscribers: 2, sent: 2 });
+      });
+
+      it('skips who unsubscribed or left after the dispatch, and says so', async () => {
+        await belfry.subscribe('ada@example.com', 'bob@example.com', 'cyd@example.com');
+        const key = await belfry.scheduleMessage();
+        await belfry.scanner.runOnce();
+        await engine.subscribers.change(belfry.group, aKey('bob@example.com'), { status: 'unsubscribed' }, 1);
+        await engine.subscribers.remove(belfry.group, aKey('cyd@example.com'));
+
+        await belfry.worker.runOnce();
+
+        expect(belfry.channel.recipients).toEqual(['ada@example.com']);
+        expect((await belfry.message(key)).counts).toEqual({
+          subscribers: 3,
+          sent: 1,
+          skipped: 2,
+          failed: 0,
+          unknown: 0,
+        });
+        expect(await belfry.deliveries(key)).toMatchObject([
+          { email: 'ada@example.com', outcome: 'sent' },
+          { email: 'bob@example.com', outcome: 'skipped', reason: 'The subscriber is unsubscribed.' },
+        ]);
+      });
+
+      it('fails for one subscriber whose data the template cannot take, and for nobody else', async () => {
+        await belfry.subscribe('ada@example.com', 'bob@example.com');
+        await engine.subscribers.change(
+          belfry.group,
+          aKey('bob@example.com'),
+          { attributes: { bomb: true } },
+          1,
+        );
+        const key = await belfry.scheduleMessage({
+          template: 'liquid',
+          body: '{% if attributes.bomb %}{% for i in (1..100000000) %}x{% endfor %}{% endif %}Hello {{ email }}',
+        });
+
+        await belfry.runOnce();
+
+        expect(await belfry.deliveries(key)).toMatchObject([
+          { email: 'ada@example.com', outcome: 'sent' },
+          { email: 'bob@example.com', outcome: 'failed' },
+        ]);
+        expect((await belfry.message(key)).status).toBe('sent');
+      });
+    });
+
+    describe('a message that is found too late', () => {
+      it.each([
+        { onMissed: 'hold', status: 'held', sentCount: 0 },
+        { onMissed: 'skip', status: 'skipped', sentCount: 0 },
+        { onMissed: 'send', status: 'sent', sentCount: 1 },
+      ] as const)('is $status where it says $onMissed', async ({ onMissed, status, sentCount }) => {
+        await belfry.subscribe('ada@example.com');
+        const key = await belfry.scheduleMessage({ onMissed });
+        engine.clock.advance(DAY_MS + 1);
+
+        await belfry.runOnce();
+
+        expect((await belfry.message(key)).status).toBe(status);
+        expect(belfry.channel.taken).toHaveLength(sentCount);
+      });
+
+      it('goes out at once within the grace', async () => {
+        await belfry.subscribe('ada@example.com');
+        const key = await belfry.scheduleMessage();
+        engine.clock.advance(DAY_MS);
+
+        await belfry.runOnce();
+
+        expect((await belfry.message(key)).status).toBe('sent');
+      });
+
+      it('goes out once it is resumed, and its lateness counts from then', async () => {
+        await belfry.subscribe('ada@example.com');
+        const key = await belfry.scheduleMessage({ scheduleOn: plusMs(anInstant(), -400 * DAY_MS) });
+        expect((await belfry.message(key)).status).toBe('held');
+
+        await belfry.schedule.resume(belfry.group, key);
+        await belfry.runOnce();
+
+        const message = await belfry.message(key);
+        expect(message).toMatchObject({ status: 'sent', dueAt: anInstant() });
+        expect(message.scheduleOn).toEqual(plusMs(anInstant(), -400 * DAY_MS));
+      });
+
+      it('is never sent once it has expired', async () => {
+        await belfry.subscribe('ada@example.com');
+        const key = await belfry.scheduleMessage({
+          expiresAt: plusMs(anInstant(), HOUR_MS),
+          onMissed: 'send',
+        });
+        engine.clock.advance(HOUR_MS);
+
+        await belfry.runOnce();
+
+        expect((await belfry.message(key)).status).toBe('skipped');
+        expect(belfry.channel.taken).toEqual([]);
+      });
+    });
+
+    describe('what the channel says', () => {
+      async function runDays(days: number): Promise<void> {
+        for (let minute = 0; minute < days * 24 * 60; minute += 10) {
+          await belfry.runOnce();
+          engine.clock.advance(10 * MINUTE_MS);
+        }
+      }
+
+      it('is an outcome for a rejected address, at once and for it alone', async () => {
+        await belfry.subscribe('ada@example.com', 'bob@example.com');
+        belfry.channel.answer = (mail) =>
+          mail.to === 'bob@example.com'
+            ? { kind: 'rejected', reason: '550 5.1.1 No such user' }
+            : { kind: 'accepted', providerId: '1' };
+        const key = await belfry.scheduleMessage();
+
+        await belfry.runOnce();
+
+        expect(await belfry.deliveries(key)).toMatchObject([
+          { outcome: 'sent', attempt: 1, providerId: '1' },
+          { outcome: 'failed', attempt: 1, reason: '550 5.1.1 No such user' },
+        ]);
+      });
+
+      it('brings a deferred delivery back later, and only that', async () => {
+        await belfry.subscribe('ada@example.com', 'bob@example.com');
+        let isGreylisted = true;
+        belfry.channel.answer = (mail) =>
+          mail.to === 'bob@example.com' && isGreylisted
+            ? { kind: 'deferred', reason: '451 4.7.1 Greylisted' }
+            : { kind: 'accepted', providerId: '1' };
+        const key = await belfry.scheduleMessage();
+        await belfry.runOnce();
+        expect(await belfry.message(key)).toMatchObject({
+          status: 'sending',
+          counts: { sent: 1, subscribers: 2 },
+        });
+        expect((await belfry.deliveries(key)).at(1)).toMatchObject({ outcome: undefined, attempt: 1 });
+
+        isGreylisted = false;
+        await belfry.runOnce();
+        expect(belfry.channel.recipients).toEqual(['ada@example.com']);
+        engine.clock.advance(MINUTE_MS);
+        await belfry.runOnce();
+
+        expect(belfry.channel.recipients).toEqual(['ada@example.com', 'bob@example.com']);
+        expect((await belfry.deliveries(key)).at(1)).toMatchObject({ outcome: 'sent', attempt: 2 });
+        expect((await belfry.message(key)).status).toBe('sent');
+      });
+
+      it('ends as failed, with the last reason, what is deferred at every attempt', async () => {
+        restart({ MAX_ATTEMPTS: '3' });
+        await belfry.subscribe('ada@example.com');
+        let tries = 0;
+        belfry.channel.answer = () => ({ kind: 'deferred', reason: `451 try ${(tries += 1)}` });
+        const key = await belfry.scheduleMessage();
+
+        await runDays(1);
+
+        expect(tries).toBe(3);
+        expect(await belfry.deliveries(key)).toMatchObject([
+          { outcome: 'failed', attempt: 3, reason: '451 try 3 (attempt 3 was the last)' },
+        ]);
+        expect((await belfry.message(key)).status).toBe('sent');
+      });
+
+      it('ends as failed what is deferred until the message expires', async () => {
+        await belfry.subscribe('ada@example.com');
+        belfry.channel.answer = () => ({ kind: 'deferred', reason: '451 Later' });
+        const key = await belfry.scheduleMessage({ expiresAt: plusMs(anInstant(), HOUR_MS) });
+
+        await runDays(1);
+
+        const [delivery] = await belfry.deliveries(key);
+        expect(delivery).toMatchObject({ outcome: 'failed' });
+        expect(delivery?.reason).toContain('451 Later The message expired');
+      });
+
+      it('stops the message where every mail would be refused, and lets it go on from there', async () => {
+        await belfry.subscribe(...addresses(30));
+        let isMended = false;
+        belfry.channel.answer = () =>
+          isMended || belfry.channel.taken.length < 10
+            ? { kind: 'accepted', providerId: '1' }
+            : { kind: 'refused', reason: '535 5.7.8 Authentication failed' };
+        const key = await belfry.scheduleMessage();
+        await belfry.runOnce();
+        expect(await belfry.message(key)).toMatchObject({
+          status: 'failed',
+          reason: '535 5.7.8 Authentication failed',
+          wakeAt: undefined,
+          counts: { sent: 10, subscribers: 30 },
+        });
+
+        isMended = true;
+        await belfry.schedule.resume(belfry.group, key);
+        await belfry.runOnce();
+
+        expect(belfry.channel.recipients).toEqual(addresses(30));
+        expect(await belfry.message(key)).toMatchObject({
+          status: 'sent',
+          reason: undefined,
+          counts: { sent: 30 },
+        });
+      });
+
+      it.each([
+        { onUnknown: 'resend', outcome: 'sent', unknownAttempts: 1, attempt: 2, mails: 2 },
+        { onUnknown: 'leave', outcome: 'unknown', unknownAttempts: 1, attempt: 1, mails: 1 },
+      ] as const)(
+        'follows on_unknown: $onUnknown where it may or may not have been taken',
+        async ({ onUnknown, outcome, unknownAttempts, attempt, mails }) => {
+          await belfry.subscribe('ada@example.com');
+          let handedOver = 0;
+          belfry.channel.answer = () => {
+            handedOver += 1;
+            return handedOver === 1
+              ? { kind: 'unknown', reason: 'The connection broke.' }
+              : { kind: 'accepted', providerId: '2' };
+          };
+          const key = await belfry.scheduleMessage({ onUnknown });
+
+          await runDays(1);
+
+          expect(handedOver).toBe(mails);
+          expect(await belfry.deliveries(key)).toMatchObject([{ outcome, unknownAttempts, attempt }]);
+        },
+      );
+    });
+
+    describe('in the middle', () => {
+      /** Runs `act` when the channel has taken `count` mails. */
+      function when(count: number, act: () => Promise<unknown>): void {
+        let hasActed = false;
+        belfry.channel.answer = async () => {
+          if (!hasActed && belfry.channel.taken.length >= count) {
+            hasActed = true;
+            await act();
+          }
+          return { kind: 'accepted', providerId: '1' };
+        };
+      }
+
+      it('a cancelled message stops before the next window, and every delivery has its outcome', async () => {
+        await belfry.subscribe(...addresses(120));
+        const key = await belfry.scheduleMessage();
+        when(10, () => belfry.schedule.cancel(belfry.group, key));
+
+        await belfry.runOnce();
+        await belfry.runOnce();
+
+        const message = await belfry.message(key);
+        expect(belfry.channel.taken).toHaveLength(20);
+        expect(message).toMatchObject({ status: 'cancelled', wakeAt: undefined });
+        expect(message.counts).toEqual({ subscribers: 120, sent: 20, skipped: 100, failed: 0, unknown: 0 });
+      });
+
+      it('a paused message stops before the next window, and goes on from there', async () => {
+        await belfry.subscribe(...addresses(120));
+        const key = await belfry.scheduleMessage();
+        when(10, () => belfry.schedule.pause(belfry.group, key));
+        await belfry.runOnce();
+        expect(belfry.channel.taken).toHaveLength(20);
+        expect(await belfry.message(key)).toMatchObject({ status: 'paused', counts: { sent: 20 } });
+
+        await belfry.schedule.resume(belfry.group, key);
+        await belfry.runOnce();
+
+        expect(belfry.channel.recipients).toEqual(addresses(120));
+        expect((await belfry.message(key)).status).toBe('sent');
+      });
+
+      it('a message that was cancelled before its time sends nothing', async () => {
+        await belfry.subscribe('ada@example.com');
+        const key = await belfry.scheduleMessage();
+        await belfry.schedule.cancel(belfry.group, key);
+
+        await belfry.runOnce();
+
+        expect(belfry.channel.taken).toEqual([]);
+        expect((await belfry.message(key)).wakeAt).toBeUndefined();
+      });
+
+      it('work in hand is given back when the process stops, and nobody gets it twice', async () => {
+        await belfry.subscribe(...addresses(30));
+        const key = await belfry.scheduleMessage();
+        when(0, async () => belfry.shutdown.begin());
+        await belfry.runOnce();
+        expect(belfry.channel.taken).toHaveLength(10);
+
+        restart();
+        await belfry.runOnce();
+
+        expect(belfry.channel.recipients).toEqual(addresses(30));
+        expect((await belfry.deliveries(key)).map((delivery) => delivery.unknownAttempts)).not.toContain(1);
+      });
+    });
+
+    describe('a process that dies', () => {
+      class Died extends Error {}
+
+      /** Makes a method of a store throw at its `nth` call, before or after it did its work, as if the process ended there. */
+      function dieAt(store: object, method: string, where: 'before' | 'after', nth = 1): () => void {
+        const original: unknown = Reflect.get(store, method);
+        if (typeof original !== 'function') {
+          throw new Error(`${method} is no method.`);
+        }
+        let calls = 0;
+        const dying = async (...args: unknown[]): Promise<unknown> => {
+          calls += 1;
+          if (calls === nth && where === 'before') {
+            throw new Died();
+          }
+          const result: unknown = await Reflect.apply(original, store, args);
+          if (calls === nth) {
+            throw new Died();
+          }
+          return result;
+        };
+        Object.defineProperty(store, method, { configurable: true, value: dying });
+        return () => Reflect.deleteProperty(store, method);
+      }
+
+      /** Runs until it dies, then as a new process until all leases have ended and nothing is left to do. */
+      async function dieAndRecover(revive: () => void): Promise<void> {
+        await expect(belfry.runOnce()).rejects.toBeInstanceOf(Died);
+        revive();
+        restart();
+        for (let round = 0; round < 5; round += 1) {
+          engine.clock.advance(Math.max(BATCH_LEASE_MS, MESSAGE_LEASE_MS) + SECOND_MS);
+          await belfry.runOnce();
+        }
+      }
+
+      async function expectEverybodyOnce(key: MessageKey, everybody: readonly string[]): Promise<void> {
+        expect(belfry.channel.recipients).toEqual(everybody);
+        const message = await belfry.message(key);
+        expect(message.status).toBe('sent');
+        expect(message.counts).toEqual({
+          subscribers: everybody.length,
+          sent: everybody.length,
+          failed: 0,
+          skipped: 0,
+          unknown: 0,
+        });
+      }
+
+      it.each([
+        { step: 'claiming the message', store: 'messages', method: 'claim', where: 'after' },
+        { step: 'cutting', store: 'deliveries', method: 'cut', where: 'before' },
+        { step: 'cutting', store: 'deliveries', method: 'cut', where: 'after' },
+        { step: 'pushing pointers', store: 'queue', method: 'push', where: 'before' },
+        { step: 'resting', store: 'messages', method: 'rest', where: 'before' },
+        { step: 'claiming a batch', store: 'deliveries', method: 'claim', where: 'after' },
+        { step: 'marking a window as in flight', store: 'deliveries', method: 'advance', where: 'before' },
+        { step: 'settling', store: 'deliveries', method: 'settle', where: 'after' },
+      ] as const)('$where $step reaches everybody once all the same', async ({ store, method, where }) => {
+        const everybody = addresses(120);
+        await belfry.subscribe(...everybody);
+        const key = await belfry.scheduleMessage();
+        const revive = dieAt(engine[store], method, where);
+
+        await dieAndRecover(revive);
+
+        await expectEverybodyOnce(key, everybody);
+      });
+
+      it.each([
+        { moment: 'before the channel was asked', method: 'advance', where: 'after', twice: 0 },
+        { moment: 'after the channel had accepted', method: 'settle', where: 'before', twice: 20 },
+      ] as const)('$moment leaves in doubt exactly what was in flight', async ({ method, where, twice }) => {
+        await belfry.subscribe(...addresses(20));
+        belfry = new Belfry(engine, new FakeChannel(20));
+        const key = await belfry.scheduleMessage();
+        const revive = dieAt(engine.deliveries, method, where);
+
+        await dieAndRecover(revive);
+
+        expect(belfry.channel.taken).toHaveLength(20 + twice);
+        expect(new Set(belfry.channel.recipients)).toEqual(new Set(addresses(20)));
+        expect(await belfry.deliveries(key)).toEqual(
+          addresses(20).map((email) =>
+            expect.objectContaining({ email, outcome: 'sent', attempt: 2, unknownAttempts: 1 }),
+          ),
+        );
+      });
+
+      it('does not put in doubt the windows before the one in flight, nor those after it', async () => {
+        await belfry.subscribe(...addresses(50));
+        const key = await belfry.scheduleMessage();
+        const revive = dieAt(engine.deliveries, 'advance', 'before', 4); // three windows of ten are out, two are recorded
+
+        await dieAndRecover(revive);
+
+        const inDoubt = (await belfry.deliveries(key)).filter((delivery) => delivery.unknownAttempts > 0);
+        expect(inDoubt.map((delivery) => delivery.email)).toEqual(addresses(50).slice(20, 30));
+        expect(belfry.channel.taken).toHaveLength(60);
+      });
+
+      it('leaves as unknown what was in flight where the message says so, and sends the rest', async () => {
+        await belfry.subscribe(...addresses(50));
+        const key = await belfry.scheduleMessage({ onUnknown: 'leave' });
+        const revive = dieAt(engine.deliveries, 'advance', 'before', 4);
+
+        await dieAndRecover(revive);
+
+        expect(belfry.channel.recipients).toEqual(addresses(50));
+        expect((await belfry.message(key)).counts).toMatchObject({ subscribers: 50, sent: 40, unknown: 10 });
+      });
+
+      it('gives its place to another dispatcher, and can then write nothing more', async () => {
+        await belfry.subscribe(...addresses(20));
+        const key = await belfry.scheduleMessage();
+        const { now, until } = { now: anInstant(), until: plusMs(anInstant(), MESSAGE_LEASE_MS) };
+        const claimed = await engine.messages.claim(belfry.group, key, { token: 'paused', now, until });
+        engine.clock.advance(MESSAGE_LEASE_MS);
+        await belfry.runOnce();
+
+        const cutting = engine.deliveries.cut({
+          group: belfry.group,
+          messageKey: key,
+          token: 'paused',
+          after: claimed?.dispatch.through,
+          batches: [],
+          complete: true,
+          now: engine.clock.now(),
+          leaseUntil: plusMs(engine.clock.now(), MESSAGE_LEASE_MS),
+        });
+
+        await expect(cutting).rejects.toMatchObject({ code: 'lease-lost' });
+        expect(belfry.channel.recipients).toEqual(addresses(20));
+      });
+    });
+  });
+}

@@ -1,0 +1,7 @@
+import { describe } from 'vitest';
+import { openSqlite } from '../contract/open-sqlite.ts';
+import { describeDeliveryFlow } from './delivery.flow.ts';
+
+describe('the embedded engine', () => {
+  describeDeliveryFlow(openSqlite);
+});

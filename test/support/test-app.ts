@@ -1,0 +1,112 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import { Test } from '@nestjs/testing';
+import { AppModule } from '../../src/app.module.ts';
+import { Clock } from '../../src/platform/clock/clock.ts';
+import { SystemClock } from '../../src/platform/clock/system-clock.ts';
+import { type Environment, parseSettings, Settings } from '../../src/platform/config/settings.ts';
+import { setupOpenApi } from '../../src/platform/http/openapi.ts';
+import { configureServer, newAdapter } from '../../src/platform/http/server.ts';
+import { type JsonObject, objectsAt, parseObject } from './json.ts';
+
+export interface TestAppPlan {
+  readonly env?: Environment;
+  /** The machine's where absent. */
+  readonly clock?: Clock;
+}
+
+/** The whole application in this process, reached over HTTP. Whoever starts one closes it. */
+export interface TestApp {
+  readonly url: string;
+  /** Every route of the router, as `GET /v1/groups/{group}`. */
+  readonly routes: readonly string[];
+  request(method: string, path: string, sending?: Sending): Promise<Answer>;
+  close(): Promise<void>;
+}
+
+export interface Sending {
+  /** Text and bytes go out as they are, anything else as JSON. */
+  readonly body?: unknown;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly text: string;
+  /** Empty where the answer is not JSON. */
+  readonly body: JsonObject;
+}
+
+/** Starts what main.ts starts, on any free port and with a new DATA_DIR. */
+export async function startTestApp(plan: TestAppPlan = {}): Promise<TestApp> {
+  const dataDir = await mkdtemp(join(tmpdir(), 'belfry-'));
+  const settings = parseSettings({ PORT: '0', LOG_LEVEL: 'silent', DATA_DIR: dataDir, ...plan.env });
+  const module = await Test.createTestingModule({ imports: [AppModule] })
+    .overrideProvider(Settings)
+    .useValue(settings)
+    .overrideProvider(Clock)
+    .useValue(plan.clock ?? new SystemClock())
+    .compile();
+  const app = module.createNestApplication<NestFastifyApplication>(newAdapter(), { logger: false });
+  const routes: string[] = [];
+  app
+    .getHttpAdapter()
+    .getInstance()
+    .addHook('onRoute', ({ method, url }) => {
+      routes.push(...[method].flat().map((name) => `${name} ${url.replaceAll(/:(\w+)/g, '{$1}')}`));
+    });
+  await configureServer(app);
+  setupOpenApi(app, settings);
+  await app.listen(settings.port, settings.host);
+  const url = await app.getUrl();
+
+  return {
+    url,
+    routes,
+    request: (method, path, sending) => send(`${url}${path}`, method, sending ?? {}),
+    close: async () => {
+      await app.close();
+      await rm(dataDir, { recursive: true, force: true });
+    },
+  };
+}
+
+/** All items of a list, page by page. */
+export async function listAll(
+  app: TestApp,
+  path: string,
+  query: Readonly<Record<string, string>> = {},
+): Promise<readonly JsonObject[]> {
+  const items: JsonObject[] = [];
+  let cursor: unknown = null;
+  do {
+    const search = new URLSearchParams({ ...query, ...(typeof cursor === 'string' && { cursor }) });
+    const page = await app.request('GET', `${path}?${search.toString()}`);
+    items.push(...objectsAt(page.body, 'items'));
+    cursor = page.body['next_cursor'];
+  } while (cursor !== null);
+  return items;
+}
+
+async function send(url: string, method: string, { body, headers }: Sending): Promise<Answer> {
+  const hasBody = body !== undefined;
+  const response = await fetch(url, {
+    method,
+    redirect: 'manual',
+    headers: { ...(hasBody && { 'content-type': 'application/json' }), ...headers },
+    ...(hasBody && {
+      body: typeof body === 'string' || body instanceof Uint8Array ? body : JSON.stringify(body),
+    }),
+  });
+  const text = await response.text();
+  const isJson = /^application\/(?:problem\+)?json/.test(response.headers.get('content-type') ?? '');
+  return {
+    status: response.status,
+    headers: response.headers,
+    text,
+    body: isJson ? parseObject(text) : {},
+  };
+}
