@@ -1,7 +1,7 @@
 import { Controller, Get, Query } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiParam, ApiTags } from '@nestjs/swagger';
-import type { GroupName } from '../groups/group.ts';
-import { GroupParam, SubscriberParam } from '../groups/params.ts';
+import { type GroupName, parseGroupName } from '../groups/group.ts';
+import { GROUP_PARAM_DOCS, GroupParam, SUBSCRIBER_PARAM_DOCS, SubscriberParam } from '../groups/params.ts';
 import { SubscriberStore } from '../groups/subscriber-store.ts';
 import { isSubscriberKey, type SubscriberKey } from '../groups/subscriber.ts';
 import { Needs } from '../platform/auth/roles.ts';
@@ -10,7 +10,7 @@ import { ApiProblems } from '../platform/http/api-problems.ts';
 import { ApiList } from '../platform/http/list-docs.ts';
 import { type Page, pageOf } from '../platform/http/list-query.ts';
 import { PageCursors } from '../platform/http/page-cursor.ts';
-import type { MessageKey } from '../schedule/message.ts';
+import { type MessageKey, MessageNotFoundError } from '../schedule/message.ts';
 import { MESSAGE_PARAM_DOCS, MessageParam } from '../schedule/params.ts';
 import { ScheduleService } from '../schedule/schedule.service.ts';
 import { DeliveryListQuery, DeliveryView, viewDelivery } from './delivery.dto.ts';
@@ -26,11 +26,11 @@ export class DeliveryNotFoundError extends DomainError {
 }
 
 @ApiTags('deliveries')
-@ApiParam({ name: 'group', example: 'serverless' })
+@ApiParam(GROUP_PARAM_DOCS)
 @ApiParam(MESSAGE_PARAM_DOCS)
 @Controller(['v1/groups/:group/schedule/:key/deliveries', ':group/schedule/:key/deliveries'])
 @Needs('reader')
-@ApiProblems(400, 401, 403, 404, 503)
+@ApiProblems(400, 401, 403, 503)
 export class DeliveriesController {
   constructor(
     private readonly schedule: ScheduleService,
@@ -46,6 +46,7 @@ export class DeliveriesController {
       'Who got it, when, and what the provider calls it; in order of address. Those not worked yet are not in it.',
   })
   @ApiList(DeliveryView)
+  @ApiProblems(new MessageNotFoundError(parseGroupName('serverless')))
   async list(
     @GroupParam() group: GroupName,
     @MessageParam() key: MessageKey | 'latest',
@@ -63,8 +64,9 @@ export class DeliveriesController {
 
   @Get(':email')
   @ApiOperation({ summary: 'Read one delivery', description: 'Did this subscriber get it?' })
-  @ApiParam({ name: 'email', example: 'ada@example.com' })
+  @ApiParam(SUBSCRIBER_PARAM_DOCS)
   @ApiOkResponse({ type: DeliveryView })
+  @ApiProblems(new DeliveryNotFoundError())
   async read(
     @GroupParam() group: GroupName,
     @MessageParam() key: MessageKey | 'latest',

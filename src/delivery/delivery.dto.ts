@@ -5,7 +5,7 @@ import { ListQuery } from '../platform/http/list-query.ts';
 import { type Delivery, type Outcome, OUTCOMES } from './delivery.ts';
 
 export class DeliveryListQuery extends ListQuery {
-  @ApiPropertyOptional({ enum: OUTCOMES })
+  @ApiPropertyOptional({ enum: OUTCOMES, description: 'Only those of this outcome.' })
   @IsOptional()
   @IsIn(OUTCOMES, { message: `One of ${OUTCOMES.join(', ')} is needed.` })
   readonly outcome?: Outcome;
@@ -20,6 +20,7 @@ export class DeliveryView {
   readonly outcome!: Outcome | null;
 
   @ApiProperty({
+    format: 'date-time',
     type: String,
     nullable: true,
     description: 'When it got its outcome, or its last attempt ended; null before the first.',
@@ -27,10 +28,11 @@ export class DeliveryView {
   })
   readonly at!: string | null;
 
-  @ApiProperty({ description: 'How often it was handed to the channel.', example: 1 })
+  @ApiProperty({ type: 'integer', description: 'How often it was handed to the channel.', example: 1 })
   readonly attempt!: number;
 
   @ApiProperty({
+    type: 'integer',
     description:
       'How many of the attempts ended unknown: more than 0 means that it may have arrived more than once.',
     example: 0,

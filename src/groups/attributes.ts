@@ -35,6 +35,9 @@ function nestedFault(value: unknown, depth: number): string | undefined {
   if (typeof value === 'string') {
     return textFault(value, { min: 0, max: ATTRIBUTES_MAX_LENGTH, multiline: true });
   }
+  if (typeof value === 'number' && !Number.isFinite(value)) {
+    return 'It has a number that is too large to be kept.'; // 1e400, which would be stored as null
+  }
   if (typeof value !== 'object' || value === null) {
     return undefined;
   }

@@ -1,7 +1,6 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import { IsOptional, IsTimeZone } from 'class-validator';
 import { formatInstant } from '../platform/clock/clock.ts';
-import { IsText } from '../platform/http/is-plain-text.ts';
 import type { Group, GroupSettings } from './group.ts';
 import { IsMailbox, MAILBOX_MAX_LENGTH } from './mailbox.ts';
 
@@ -12,23 +11,23 @@ export class GroupBody {
   @ApiPropertyOptional({
     type: String,
     nullable: true,
+    minLength: 1,
     maxLength: MAILBOX_MAX_LENGTH,
     description: 'Sender of the messages that name none; where null, MAIL_FROM is.',
     example: 'Serverless workshop <workshop@example.com>',
   })
   @IsOptional()
-  @IsText({ min: 1, max: MAILBOX_MAX_LENGTH })
   @IsMailbox()
   readonly from?: string | null;
 
   @ApiPropertyOptional({
     type: String,
     nullable: true,
+    minLength: 1,
     maxLength: MAILBOX_MAX_LENGTH,
     example: 'help@example.com',
   })
   @IsOptional()
-  @IsText({ min: 1, max: MAILBOX_MAX_LENGTH })
   @IsMailbox()
   readonly reply_to?: string | null;
 
@@ -44,19 +43,19 @@ export class GroupBody {
 }
 
 class SubscriberCountsView {
-  @ApiProperty({ example: 198 })
+  @ApiProperty({ type: 'integer', example: 198 })
   readonly active!: number;
 
-  @ApiProperty({ example: 0 })
+  @ApiProperty({ type: 'integer', example: 0 })
   readonly pending!: number;
 
-  @ApiProperty({ example: 2 })
+  @ApiProperty({ type: 'integer', example: 2 })
   readonly unsubscribed!: number;
 
-  @ApiProperty({ example: 0 })
+  @ApiProperty({ type: 'integer', example: 0 })
   readonly bounced!: number;
 
-  @ApiProperty({ example: 0 })
+  @ApiProperty({ type: 'integer', example: 0 })
   readonly complained!: number;
 }
 
@@ -74,13 +73,13 @@ export class GroupView {
   @ApiProperty({ type: String, nullable: true, example: 'Europe/Paris' })
   readonly time_zone!: string | null;
 
-  @ApiProperty({ example: '2026-11-23T14:00:00.123Z' })
+  @ApiProperty({ format: 'date-time', example: '2026-11-23T14:00:00.123Z' })
   readonly date_added!: string;
 
   @ApiProperty({ description: 'Subscribers by status.' })
   readonly subscribers!: SubscriberCountsView;
 
-  @ApiProperty({ example: 1 })
+  @ApiProperty({ type: 'integer', example: 1 })
   readonly version!: number;
 }
 

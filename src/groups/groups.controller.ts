@@ -1,5 +1,6 @@
 import { Body, Controller, Delete, Get, HttpCode, Put, Query, Res } from '@nestjs/common';
 import {
+  ApiCreatedResponse,
   ApiHeader,
   ApiNoContentResponse,
   ApiOkResponse,
@@ -10,16 +11,17 @@ import {
 import type { FastifyReply } from 'fastify';
 import { Needs } from '../platform/auth/roles.ts';
 import { ApiProblems } from '../platform/http/api-problems.ts';
-import { etagOf, IfMatch } from '../platform/http/etag.ts';
+import { ETAG_DOCS, etagOf, IF_MATCH_DOCS, IfMatch } from '../platform/http/etag.ts';
 import { ApiList } from '../platform/http/list-docs.ts';
 import { ListQuery, type Page, pageOf } from '../platform/http/list-query.ts';
 import { PageCursors } from '../platform/http/page-cursor.ts';
 import { GroupStore } from './group-store.ts';
 import { GroupBody, GroupView, readGroupSettings, viewGroup } from './group.dto.ts';
-import { type GroupName, GroupNotFoundError, parseGroupName } from './group.ts';
-import { GroupParam } from './params.ts';
+import { GroupInUseError, type GroupName, GroupNotFoundError, parseGroupName } from './group.ts';
+import { GROUP_PARAM_DOCS, GroupParam } from './params.ts';
 
 const CURSOR_PURPOSE = 'groups';
+const EXAMPLE = parseGroupName('serverless');
 
 @ApiTags('groups')
 @Controller('v1/groups')
@@ -45,9 +47,9 @@ export class GroupsController {
 
   @Get(':group')
   @ApiOperation({ summary: 'Read a group', description: 'With the number of its subscribers by status.' })
-  @ApiParam({ name: 'group', example: 'serverless' })
-  @ApiOkResponse({ type: GroupView })
-  @ApiProblems(404)
+  @ApiParam(GROUP_PARAM_DOCS)
+  @ApiOkResponse({ type: GroupView, headers: ETAG_DOCS })
+  @ApiProblems(new GroupNotFoundError(EXAMPLE))
   async read(
     @GroupParam() name: GroupName,
     @Res({ passthrough: true }) reply: FastifyReply,
@@ -63,10 +65,11 @@ export class GroupsController {
   @Put(':group')
   @Needs('admin')
   @ApiOperation({ summary: 'Make a group, or replace its settings', description: '201 where it is new.' })
-  @ApiParam({ name: 'group', example: 'serverless' })
-  @ApiHeader({ name: 'If-Match', required: false, description: 'The ETag that was read.' })
-  @ApiOkResponse({ type: GroupView })
-  @ApiProblems(412)
+  @ApiParam(GROUP_PARAM_DOCS)
+  @ApiHeader(IF_MATCH_DOCS)
+  @ApiCreatedResponse({ description: 'The group is new.', type: GroupView, headers: ETAG_DOCS })
+  @ApiOkResponse({ description: 'The settings are replaced.', type: GroupView, headers: ETAG_DOCS })
+  @ApiProblems(412, 413, 415)
   async put(
     @GroupParam() name: GroupName,
     @Body() body: GroupBody,
@@ -86,10 +89,10 @@ export class GroupsController {
     description:
       'Refused while a message of it is not finished. Finished messages and their outcomes stay readable.',
   })
-  @ApiParam({ name: 'group', example: 'serverless' })
-  @ApiHeader({ name: 'If-Match', required: false, description: 'The ETag that was read.' })
+  @ApiParam(GROUP_PARAM_DOCS)
+  @ApiHeader(IF_MATCH_DOCS)
   @ApiNoContentResponse()
-  @ApiProblems(404, 409, 412)
+  @ApiProblems(new GroupNotFoundError(EXAMPLE), new GroupInUseError(EXAMPLE), 412)
   async remove(@GroupParam() name: GroupName, @IfMatch() ifVersion: number | undefined): Promise<void> {
     await this.groups.remove(name, ifVersion);
   }

@@ -1,7 +1,7 @@
 import { Injectable, Param, type PipeTransform } from '@nestjs/common';
 import { InvalidInputError } from '../platform/errors/domain-error.ts';
 import { type GroupName, parseGroupName } from './group.ts';
-import { parseEmail, type SubscriberKey, subscriberKey } from './subscriber.ts';
+import { EMAIL_MAX_LENGTH, parseEmail, type SubscriberKey, subscriberKey } from './subscriber.ts';
 
 @Injectable()
 class GroupNamePipe implements PipeTransform<string, GroupName> {
@@ -20,6 +20,20 @@ class SubscriberKeyPipe implements PipeTransform<string, SubscriberKey> {
     return subscriberKey(parsed.email);
   }
 }
+
+/** For the documentation of paths that name a group. */
+export const GROUP_PARAM_DOCS = {
+  name: 'group',
+  description: 'Its name; upper case is read as lower case.',
+  schema: { type: 'string', pattern: '^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$', example: 'serverless' },
+};
+
+/** For the documentation of paths that name a subscriber. */
+export const SUBSCRIBER_PARAM_DOCS = {
+  name: 'email',
+  description: 'The address; upper and lower case are the same.',
+  schema: { type: 'string', format: 'email', maxLength: EMAIL_MAX_LENGTH, example: 'ada@example.com' },
+};
 
 /** The group that the path names. */
 export const GroupParam = (): ParameterDecorator => Param('group', GroupNamePipe);

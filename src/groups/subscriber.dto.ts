@@ -1,4 +1,4 @@
-import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
+import { ApiExtraModels, ApiProperty, ApiPropertyOptional, getSchemaPath } from '@nestjs/swagger';
 import {
   ArrayMaxSize,
   ArrayMinSize,
@@ -33,11 +33,17 @@ const TIME_ZONE_FAULT = 'An IANA time zone is needed, such as Europe/Paris.';
 
 /** One subscriber to add. */
 export class NewSubscriber {
-  @ApiProperty({ maxLength: EMAIL_MAX_LENGTH, example: 'ada@example.com' })
+  @ApiProperty({ minLength: 1, maxLength: EMAIL_MAX_LENGTH, example: 'ada@example.com' })
   @IsText({ min: 1, max: EMAIL_TEXT_MAX_LENGTH })
   readonly email!: string;
 
-  @ApiPropertyOptional({ type: String, nullable: true, maxLength: NAME_MAX_LENGTH, example: 'Ada Lovelace' })
+  @ApiPropertyOptional({
+    type: String,
+    nullable: true,
+    minLength: 1,
+    maxLength: NAME_MAX_LENGTH,
+    example: 'Ada Lovelace',
+  })
   @IsOptional()
   @IsText({ min: 1, max: NAME_MAX_LENGTH })
   readonly name?: string | null;
@@ -65,7 +71,12 @@ export class NewSubscriber {
 
 /** Many subscribers to add; each is checked and answered for itself. */
 export class NewSubscribers {
-  @ApiProperty({ type: [NewSubscriber], minItems: 1, maxItems: ADD_MAX })
+  @ApiProperty({
+    type: [NewSubscriber],
+    minItems: 1,
+    maxItems: ADD_MAX,
+    description: 'Each is checked and answered for itself.',
+  })
   @IsArray({ message: 'A list of subscribers is needed.' })
   @ArrayMinSize(1, { message: 'It is empty; at least one subscriber is needed.' })
   @ArrayMaxSize(ADD_MAX, { message: `At most ${ADD_MAX} subscribers are allowed in one call.` })
@@ -75,6 +86,19 @@ export class NewSubscribers {
 /** What became of one of many. */
 export type AddedOrRefused = Added | { readonly kind: 'invalid'; readonly faults: readonly Fault[] };
 
+/** For Swagger UI: each runs as it stands. */
+export const SUBSCRIBER_PATCH_EXAMPLES = {
+  unsubscribe: { summary: 'Unsubscribe', value: { status: 'unsubscribed' } },
+  resubscribe: {
+    summary: 'Subscribe again, because they asked for it',
+    value: { status: 'active', resubscribe: true },
+  },
+  details: {
+    summary: 'Another name and other data, no time zone',
+    value: { name: 'Ada King', attributes: { city: 'Ockham' }, time_zone: null },
+  },
+};
+
 /** What changes about a subscriber; what is left out stays, null empties. */
 export class SubscriberPatch {
   @ApiPropertyOptional({ enum: SUBSCRIBER_STATUSES, example: 'unsubscribed' })
@@ -82,7 +106,13 @@ export class SubscriberPatch {
   @IsIn(SUBSCRIBER_STATUSES, { message: `One of ${SUBSCRIBER_STATUSES.join(', ')} is needed.` })
   readonly status?: SubscriberStatus;
 
-  @ApiPropertyOptional({ type: String, nullable: true, maxLength: NAME_MAX_LENGTH, example: 'Ada King' })
+  @ApiPropertyOptional({
+    type: String,
+    nullable: true,
+    minLength: 1,
+    maxLength: NAME_MAX_LENGTH,
+    example: 'Ada King',
+  })
   @IsOptional()
   @IsText({ min: 1, max: NAME_MAX_LENGTH })
   readonly name?: string | null;
@@ -113,7 +143,7 @@ export class SubscriberPatch {
 }
 
 export class SubscriberListQuery extends ListQuery {
-  @ApiPropertyOptional({ enum: SUBSCRIBER_STATUSES })
+  @ApiPropertyOptional({ enum: SUBSCRIBER_STATUSES, description: 'Only those of this status.' })
   @IsOptional()
   @IsIn(SUBSCRIBER_STATUSES, { message: `One of ${SUBSCRIBER_STATUSES.join(', ')} is needed.` })
   readonly status?: SubscriberStatus;
@@ -127,7 +157,7 @@ export class SubscriberView {
   @ApiProperty({ example: 'ada@example.com' })
   readonly subscriber!: string;
 
-  @ApiProperty({ example: '2026-11-23T14:00:00.123Z' })
+  @ApiProperty({ format: 'date-time', example: '2026-11-23T14:00:00.123Z' })
   readonly date_joined!: string;
 
   @ApiProperty({ enum: SUBSCRIBER_STATUSES, example: 'active' })
@@ -142,7 +172,7 @@ export class SubscriberView {
   @ApiProperty({ type: String, nullable: true, example: 'Europe/London' })
   readonly time_zone!: string | null;
 
-  @ApiProperty({ example: 1 })
+  @ApiProperty({ type: 'integer', example: 1 })
   readonly version!: number;
 }
 
@@ -150,6 +180,7 @@ export class SubscriberView {
 export class AddedView extends SubscriberView {
   @ApiProperty({
     enum: ['added', 'exists'],
+    example: 'added',
     description: 'exists: the address was in the group, and nothing about it was changed.',
   })
   readonly result!: 'added' | 'exists';
@@ -164,25 +195,30 @@ class FaultView {
 }
 
 class RefusedView {
-  @ApiProperty({ enum: ['invalid'] })
+  @ApiProperty({ enum: ['invalid'], example: 'invalid' })
   readonly result!: 'invalid';
 
-  @ApiProperty({ type: [FaultView] })
+  @ApiProperty({ type: [FaultView], description: 'What is wrong with it, each with its place.' })
   readonly errors!: readonly Fault[];
 }
 
 /** What became of many, in the order in which they were given. */
+@ApiExtraModels(AddedView, RefusedView)
 export class AddedManyView {
-  @ApiProperty({ example: 1 })
+  @ApiProperty({ type: 'integer', example: 1 })
   readonly added!: number;
 
-  @ApiProperty({ example: 0 })
+  @ApiProperty({ type: 'integer', example: 0 })
   readonly exists!: number;
 
-  @ApiProperty({ example: 0 })
+  @ApiProperty({ type: 'integer', example: 0 })
   readonly invalid!: number;
 
-  @ApiProperty({ type: [AddedView], description: 'An item that was refused has result invalid, and errors.' })
+  @ApiProperty({
+    type: 'array',
+    items: { oneOf: [{ $ref: getSchemaPath(AddedView) }, { $ref: getSchemaPath(RefusedView) }] },
+    description: 'In the order given; an item that was refused has result invalid, and errors.',
+  })
   readonly results!: readonly (AddedView | RefusedView)[];
 }
 

@@ -14,20 +14,21 @@ import {
 import type { FastifyReply } from 'fastify';
 import { Needs } from '../platform/auth/roles.ts';
 import { ApiProblems } from '../platform/http/api-problems.ts';
-import { etagOf, IfMatch } from '../platform/http/etag.ts';
+import { ETAG_DOCS, etagOf, IF_MATCH_DOCS, IfMatch } from '../platform/http/etag.ts';
 import { ApiList } from '../platform/http/list-docs.ts';
 import { type Page, pageOf } from '../platform/http/list-query.ts';
 import { PageCursors } from '../platform/http/page-cursor.ts';
 import { GroupStore } from './group-store.ts';
-import { type GroupName, GroupNotFoundError } from './group.ts';
+import { type GroupName, GroupNotFoundError, parseGroupName } from './group.ts';
 import { OneOrManyPipe } from './one-or-many.pipe.ts';
-import { GroupParam, SubscriberParam } from './params.ts';
+import { GROUP_PARAM_DOCS, GroupParam, SUBSCRIBER_PARAM_DOCS, SubscriberParam } from './params.ts';
 import { SubscriberStore } from './subscriber-store.ts';
 import {
   AddedManyView,
   AddedView,
   NewSubscriber,
   NewSubscribers,
+  SUBSCRIBER_PATCH_EXAMPLES,
   SubscriberListQuery,
   SubscriberPatch,
   SubscriberView,
@@ -35,11 +36,18 @@ import {
   viewAddedMany,
   viewSubscriber,
 } from './subscriber.dto.ts';
-import { isSubscriberKey, type SubscriberKey } from './subscriber.ts';
+import {
+  isSubscriberKey,
+  ResubscribeRefusedError,
+  type SubscriberKey,
+  SubscriberNotFoundError,
+} from './subscriber.ts';
 import { SubscribersService } from './subscribers.service.ts';
 
+const EXAMPLE = parseGroupName('serverless');
+
 @ApiTags('subscribers')
-@ApiParam({ name: 'group', example: 'serverless' })
+@ApiParam(GROUP_PARAM_DOCS)
 @Controller(['v1/groups/:group/subscribers', ':group/subscribers'])
 @Needs('reader')
 @ApiProblems(400, 401, 403, 503)
@@ -80,7 +88,11 @@ export class SubscribersController {
       },
     },
   })
-  @ApiCreatedResponse({ description: 'The subscriber was added.', type: AddedView })
+  @ApiCreatedResponse({
+    description: 'The subscriber was added.',
+    type: AddedView,
+    headers: ETAG_DOCS,
+  })
   @ApiOkResponse({
     description: 'The address was there already; or the answers for many.',
     schema: { oneOf: [{ $ref: getSchemaPath(AddedView) }, { $ref: getSchemaPath(AddedManyView) }] },
@@ -103,7 +115,7 @@ export class SubscribersController {
   @Get()
   @ApiOperation({ summary: 'List the subscribers', description: 'In order of address.' })
   @ApiList(SubscriberView)
-  @ApiProblems(404)
+  @ApiProblems(new GroupNotFoundError(EXAMPLE))
   async list(
     @GroupParam() group: GroupName,
     @Query() query: SubscriberListQuery,
@@ -122,9 +134,9 @@ export class SubscribersController {
 
   @Get(':email')
   @ApiOperation({ summary: 'Read a subscriber' })
-  @ApiParam({ name: 'email', example: 'ada@example.com' })
-  @ApiOkResponse({ type: SubscriberView })
-  @ApiProblems(404)
+  @ApiParam(SUBSCRIBER_PARAM_DOCS)
+  @ApiOkResponse({ type: SubscriberView, headers: ETAG_DOCS })
+  @ApiProblems(new SubscriberNotFoundError(EXAMPLE))
   async read(
     @GroupParam() group: GroupName,
     @SubscriberParam() key: SubscriberKey,
@@ -142,10 +154,17 @@ export class SubscribersController {
     description:
       'What is left out stays, null empties. Making active again who is unsubscribed, bounced or complained needs "resubscribe": true.',
   })
-  @ApiParam({ name: 'email', example: 'ada@example.com' })
-  @ApiHeader({ name: 'If-Match', required: false, description: 'The ETag that was read.' })
-  @ApiOkResponse({ type: SubscriberView })
-  @ApiProblems(404, 409, 412, 413, 415)
+  @ApiParam(SUBSCRIBER_PARAM_DOCS)
+  @ApiHeader(IF_MATCH_DOCS)
+  @ApiBody({ type: SubscriberPatch, examples: SUBSCRIBER_PATCH_EXAMPLES })
+  @ApiOkResponse({ type: SubscriberView, headers: ETAG_DOCS })
+  @ApiProblems(
+    new SubscriberNotFoundError(EXAMPLE),
+    new ResubscribeRefusedError('unsubscribed'),
+    412,
+    413,
+    415,
+  )
   async change(
     @GroupParam() group: GroupName,
     @SubscriberParam() key: SubscriberKey,
@@ -166,10 +185,10 @@ export class SubscribersController {
     description:
       'Erases the record. To keep somebody from being written to, set the status to unsubscribed instead.',
   })
-  @ApiParam({ name: 'email', example: 'ada@example.com' })
-  @ApiHeader({ name: 'If-Match', required: false, description: 'The ETag that was read.' })
+  @ApiParam(SUBSCRIBER_PARAM_DOCS)
+  @ApiHeader(IF_MATCH_DOCS)
   @ApiNoContentResponse()
-  @ApiProblems(404, 412)
+  @ApiProblems(new SubscriberNotFoundError(EXAMPLE), 412)
   async remove(
     @GroupParam() group: GroupName,
     @SubscriberParam() key: SubscriberKey,

@@ -2,7 +2,7 @@ import { Liquid, type LiquidOptions, type Template as LiquidTemplate } from 'liq
 import type { Subscriber } from '../groups/subscriber.ts';
 import { DomainError, type Fault, InvalidInputError } from '../platform/errors/domain-error.ts';
 import type { Content } from './content.ts';
-import { htmlToText } from './html-to-text.ts';
+import { htmlToText, liquidHtmlToText } from './html-to-text.ts';
 
 /** To whom a mail is rendered. */
 export type Recipient = Pick<Subscriber, 'email' | 'name' | 'attributes'>;
@@ -50,8 +50,8 @@ const MEMORY_LIMIT = 64 * 1024 * 1024;
 const MAX_RENDERED_LENGTH = 20 * 1024 * 1024;
 
 /*
- * What a template cannot use. `include`, `render`, `layout` and `block` read other templates, of which there are none (a test
- * shows that the disk is out of reach even with them); `liquid` holds any number of tags in one, past MAX_TAGS.
+ * What a template cannot use, and is told so when it is scheduled. `include`, `render`, `layout` and `block` read other templates, of
+ * which there are none; with `templates: {}` they could not reach the disk either. `liquid` holds any number of tags, past MAX_TAGS.
  */
 const WITHHELD_TAGS = ['include', 'render', 'layout', 'block', 'liquid'];
 
@@ -90,6 +90,7 @@ class FixedContent implements CompiledContent {
 class LiquidContent implements CompiledContent {
   readonly #subject: ParsedPart;
   readonly #body: ParsedPart;
+  /** Absent where the text is made from the HTML of each recipient. */
   readonly #text: ParsedPart | undefined;
 
   constructor(content: Content) {
@@ -100,6 +101,7 @@ class LiquidContent implements CompiledContent {
     if (faults.length > 0) {
       throw new InvalidInputError(faults);
     }
+    this.#text ??= parseDerivedText(content.body);
   }
 
   render(recipient: Recipient): Rendered {
@@ -166,6 +168,14 @@ function parsePart(part: Part, source: string, faults: Fault[]): ParsedPart {
     faults.push({ pointer: `/${part}`, detail: `It is no Liquid template: ${messageOf(error)}.` });
     return { part, template: [] };
   }
+}
+
+/** Absent where there is none that comes to the same as the text of the rendered HTML. */
+function parseDerivedText(body: string): ParsedPart | undefined {
+  const source = liquidHtmlToText(body);
+  const faults: Fault[] = [];
+  const parsed = source === undefined ? undefined : parsePart('text', source, faults);
+  return faults.length === 0 ? parsed : undefined;
 }
 
 function renderPart({ part, template }: ParsedPart, scope: object): string {

@@ -44,6 +44,42 @@ export function htmlToText(html: string): string {
   }
 }
 
+const TAG_PATTERN = /\{\{[\s\S]*?\}\}|\{%[\s\S]*?%\}/g;
+// Private use: no keyboard has them, and what has them all the same is not converted here.
+const MARK_PATTERN = /\uE000(\d+)\uE001/g;
+// What these make is HTML on purpose; as text it must be made from the rendered HTML.
+const HTML_FILTER_PATTERN = /\|\s*(?:escape|escape_once|xml_escape|raw|newline_to_br)\b/;
+
+/**
+ * The text template that goes with an HTML template, so that its text need not be made from the HTML of each recipient anew.
+ * `undefined` where that would not come to the same: a filter makes HTML, or a tag stands where the text has no place for it.
+ */
+export function liquidHtmlToText(html: string): string | undefined {
+  if (html.includes('\uE000') || html.includes('\uE001')) {
+    return undefined;
+  }
+  const tags: string[] = [];
+  const marked = html.replace(TAG_PATTERN, (tag) => `\uE000${tags.push(tag) - 1}\uE001`);
+  if (tags.some((tag) => HTML_FILTER_PATTERN.test(tag))) {
+    return undefined;
+  }
+  const kept: string[] = [];
+  const text = htmlToText(marked).replace(MARK_PATTERN, (_mark, index: string) => {
+    const tag = tags[Number(index)] ?? '';
+    kept.push(tag);
+    return tag;
+  });
+  return isSame(tags.filter(isControl), kept.filter(isControl)) ? text : undefined;
+}
+
+function isControl(tag: string): boolean {
+  return tag.startsWith('{%');
+}
+
+function isSame(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((item, index) => item === b[index]);
+}
+
 /** Line by line: a pattern such as `/ +$/gm` takes time with the square of the length of a run of spaces. */
 function withoutTrailingSpaces(text: string): string {
   const lines = text.split('\n').map((line) => line.trimEnd());

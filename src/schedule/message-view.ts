@@ -16,7 +16,7 @@ import {
 const EXAMPLE_KEY = '019ab0a2-7c1e-7d3a-9f65-3a1b5c8e2d47';
 
 class ContentView {
-  @ApiProperty({ description: 'Size of the stored content in bytes.', example: 159 })
+  @ApiProperty({ type: 'integer', description: 'Size of the stored content in bytes.', example: 159 })
   readonly bytes!: number;
 
   @ApiProperty({
@@ -39,7 +39,7 @@ class TagsView {
   })
   readonly subject!: string;
 
-  @ApiProperty({ example: '2026-11-23T14:10:00.000Z' })
+  @ApiProperty({ format: 'date-time', example: '2026-11-23T14:10:00.000Z' })
   readonly scheduled!: string;
 
   @ApiProperty({ example: EXAMPLE_KEY })
@@ -47,37 +47,46 @@ class TagsView {
 }
 
 class CountsView {
-  @ApiProperty({ description: 'Subscribers in the batches cut so far; 0 until dispatch.', example: 200 })
+  @ApiProperty({
+    type: 'integer',
+    description: 'Subscribers in the batches cut so far; 0 until dispatch.',
+    example: 200,
+  })
   readonly subscribers!: number;
 
-  @ApiProperty({ description: 'Deliveries without an outcome yet.', example: 0 })
+  @ApiProperty({ type: 'integer', description: 'Deliveries without an outcome yet.', example: 0 })
   readonly pending!: number;
 
-  @ApiProperty({ example: 198 })
+  @ApiProperty({ type: 'integer', example: 198 })
   readonly sent!: number;
 
-  @ApiProperty({ example: 1 })
+  @ApiProperty({ type: 'integer', example: 1 })
   readonly failed!: number;
 
   @ApiProperty({
+    type: 'integer',
     description: 'Not handed over, on purpose: unsubscribed, cancelled, expired, left.',
     example: 1,
   })
   readonly skipped!: number;
 
-  @ApiProperty({ description: 'May or may not have gone out, and will not be tried again.', example: 0 })
+  @ApiProperty({
+    type: 'integer',
+    description: 'May or may not have gone out, and will not be tried again.',
+    example: 0,
+  })
   readonly unknown!: number;
 }
 
 class LatencyView {
-  @ApiProperty({ type: Number, nullable: true, description: 'Due → first attempt, in ms.', example: 12 })
+  @ApiProperty({ type: 'integer', nullable: true, description: 'Due → first attempt, in ms.', example: 12 })
   readonly first_attempt_ms!: number | null;
 
-  @ApiProperty({ type: Number, nullable: true, description: 'Due → last attempt, in ms.', example: 840 })
+  @ApiProperty({ type: 'integer', nullable: true, description: 'Due → last attempt, in ms.', example: 840 })
   readonly last_attempt_ms!: number | null;
 
   @ApiProperty({
-    type: Number,
+    type: 'integer',
     nullable: true,
     description: 'Due → the last delivery accepted, in ms.',
     example: 861,
@@ -126,36 +135,40 @@ export class MessageView {
   })
   readonly reason!: string | null;
 
-  @ApiProperty({ description: 'Epoch milliseconds.', example: 1795426200000 })
+  @ApiProperty({ type: 'integer', description: 'Epoch milliseconds.', example: 1795443000000 })
   readonly schedule_on!: number;
 
-  @ApiProperty({ description: 'The same instant, RFC 3339 in UTC.', example: '2026-11-23T14:10:00.000Z' })
+  @ApiProperty({
+    format: 'date-time',
+    description: 'The same instant, RFC 3339 in UTC.',
+    example: '2026-11-23T14:10:00.000Z',
+  })
   readonly scheduled_at!: string;
 
   @ApiProperty({
-    type: Number,
+    type: 'integer',
     nullable: true,
     description: 'By how many ms the time of a held message has passed by now; null for any other.',
     example: null,
   })
   readonly late_ms!: number | null;
 
-  @ApiProperty({ example: '2026-11-23T14:00:00.123Z' })
+  @ApiProperty({ format: 'date-time', example: '2026-11-23T14:00:00.123Z' })
   readonly added_at!: string;
 
-  @ApiProperty()
+  @ApiProperty({ description: 'The seal of what is sent.' })
   readonly content!: ContentView;
 
-  @ApiProperty()
+  @ApiProperty({ description: 'What its content is labelled with where it is stored.' })
   readonly tags!: TagsView;
 
-  @ApiProperty()
+  @ApiProperty({ description: 'Deliveries by what became of them.' })
   readonly counts!: CountsView;
 
-  @ApiProperty()
+  @ApiProperty({ description: 'How punctual it was; null before the first attempt.' })
   readonly latency!: LatencyView;
 
-  @ApiProperty({ type: String, nullable: true, example: null })
+  @ApiProperty({ format: 'date-time', type: String, nullable: true, example: null })
   readonly expires_at!: string | null;
 
   @ApiProperty({ enum: ON_MISSED, example: 'hold' })
@@ -164,10 +177,14 @@ export class MessageView {
   @ApiProperty({ enum: ON_UNKNOWN, example: 'resend' })
   readonly on_unknown!: OnUnknown;
 
-  @ApiProperty({ description: 'The ETag; rises with every change, not with the counts.', example: 1 })
+  @ApiProperty({
+    type: 'integer',
+    description: 'The ETag; rises with every change, not with the counts.',
+    example: 1,
+  })
   readonly version!: number;
 
-  @ApiProperty({ type: [WarningView] })
+  @ApiProperty({ type: [WarningView], description: 'What somebody should look at, and what to do.' })
   readonly warnings!: readonly WarningView[];
 }
 
@@ -178,7 +195,7 @@ class ScheduledDetails {
   @ApiProperty({ example: 'Hello SLS workshop!' })
   readonly subject!: string;
 
-  @ApiProperty({ example: '2026-11-23T14:10:00.000Z' })
+  @ApiProperty({ format: 'date-time', example: '2026-11-23T14:10:00.000Z' })
   readonly scheduled!: string;
 
   @ApiProperty({ example: EXAMPLE_KEY })
@@ -190,7 +207,7 @@ export class ScheduledView extends MessageView {
   @ApiProperty({ description: 'For people.', example: 'The message is scheduled.' })
   readonly message!: string;
 
-  @ApiProperty()
+  @ApiProperty({ description: 'What the sample answered.' })
   readonly details!: ScheduledDetails;
 }
 

@@ -23,15 +23,50 @@ const SUBJECT_MAX_LENGTH = 998;
 const BODY_MAX_LENGTH = 40 * 1024 * 1024;
 
 const EXAMPLE_BODY = 'The workshop is not recorded.<h1>Welcome dear friends</h1>';
+const EXAMPLE_TIME = '2030-01-01T09:00[Europe/Paris]';
 const TIME_DESCRIPTION =
-  'Epoch milliseconds; or RFC 3339 (2027-03-28T09:00:00Z); or RFC 9557 with a zone (2027-03-28T09:00[Europe/Paris]).';
-const TIME_SCHEMA = { oneOf: [{ type: 'number' }, { type: 'string' }] };
+  'A local time with its zone, RFC 9557 (2027-03-28T09:00[Europe/Paris]); or RFC 3339 (2027-03-28T07:00:00Z); or epoch milliseconds (1806217200000).';
+const TIME_SCHEMA = { oneOf: [{ type: 'integer' }, { type: 'string' }] };
+
+/** For Swagger UI: each runs as it stands. */
+export const MESSAGE_BODY_EXAMPLES = {
+  zone: {
+    summary: 'A local time with its zone',
+    value: { subject: 'Hello SLS workshop!', body: EXAMPLE_BODY, schedule_on: EXAMPLE_TIME },
+  },
+  sample: {
+    summary: "The sample's request: its time has passed, so it is held",
+    value: { subject: 'Hello SLS workshop!', body: EXAMPLE_BODY, schedule_on: 1649753447000 },
+  },
+  liquid: {
+    summary: 'A template, with a sender and an expiry',
+    value: {
+      subject: 'Hello {{ subscriber.name | default: "friend" }}!',
+      body: '<h1>Welcome</h1><p>See you in {{ subscriber.attributes.city | default: "town" }}.</p>',
+      template: 'liquid',
+      from: 'Serverless workshop <workshop@example.com>',
+      reply_to: 'help@example.com',
+      schedule_on: '2030-01-01T08:00:00Z',
+      expires_at: '2030-01-02T08:00:00Z',
+      on_missed: 'skip',
+    },
+  },
+};
+
+export const MESSAGE_PATCH_EXAMPLES = {
+  time: { summary: 'Another time', value: { schedule_on: '2030-01-01T10:00[Europe/Paris]' } },
+  content: {
+    summary: 'Another subject, and no expiry',
+    value: { subject: 'Hello again, SLS workshop!', expires_at: null },
+  },
+};
 
 /** What a message is made of, as far as a caller says it; the base of the two bodies. */
 class MessageFields {
   @ApiPropertyOptional({
     type: String,
     nullable: true,
+    minLength: 1,
     description: 'The plain-text part; made from the HTML where it is left out.',
     example: 'The workshop is not recorded. Welcome dear friends',
   })
@@ -42,23 +77,23 @@ class MessageFields {
   @ApiPropertyOptional({
     type: String,
     nullable: true,
+    minLength: 1,
     maxLength: MAILBOX_MAX_LENGTH,
     description: "A mailbox; the group's where left out, else MAIL_FROM.",
     example: 'Serverless workshop <workshop@example.com>',
   })
   @IsOptional()
-  @IsText({ min: 1, max: MAILBOX_MAX_LENGTH })
   @IsMailbox()
   readonly from?: string | null;
 
   @ApiPropertyOptional({
     type: String,
     nullable: true,
+    minLength: 1,
     maxLength: MAILBOX_MAX_LENGTH,
     example: 'help@example.com',
   })
   @IsOptional()
-  @IsText({ min: 1, max: MAILBOX_MAX_LENGTH })
   @IsMailbox()
   readonly reply_to?: string | null;
 
@@ -106,35 +141,36 @@ class MessageFields {
 
 /** What POST …/schedule takes. */
 export class MessageBody extends MessageFields {
-  @ApiProperty({ maxLength: SUBJECT_MAX_LENGTH, example: 'Hello SLS workshop!' })
+  @ApiProperty({ minLength: 1, maxLength: SUBJECT_MAX_LENGTH, example: 'Hello SLS workshop!' })
   @IsText({ min: 1, max: SUBJECT_MAX_LENGTH })
   readonly subject!: string;
 
   @ApiProperty({
+    minLength: 1,
     description: 'HTML; up to BODY_LIMIT (10 MB) together with the text.',
     example: EXAMPLE_BODY,
   })
   @IsText({ min: 1, max: BODY_MAX_LENGTH, multiline: true })
   readonly body!: string;
 
-  @ApiProperty({ ...TIME_SCHEMA, description: TIME_DESCRIPTION, example: 1795426200000 })
+  @ApiProperty({ ...TIME_SCHEMA, description: TIME_DESCRIPTION, example: EXAMPLE_TIME })
   @IsScheduleTime()
   readonly schedule_on!: unknown;
 }
 
 /** What PATCH …/schedule/{key} takes; what is left out stays, null empties. */
 export class MessagePatch extends MessageFields {
-  @ApiPropertyOptional({ maxLength: SUBJECT_MAX_LENGTH, example: 'Hello again, SLS workshop!' })
+  @ApiPropertyOptional({ minLength: 1, maxLength: SUBJECT_MAX_LENGTH, example: 'Hello again, SLS workshop!' })
   @ValidateIf((_patch, value) => value !== undefined)
   @IsText({ min: 1, max: SUBJECT_MAX_LENGTH })
   readonly subject?: string;
 
-  @ApiPropertyOptional({ description: 'HTML.', example: EXAMPLE_BODY })
+  @ApiPropertyOptional({ minLength: 1, description: 'HTML.', example: EXAMPLE_BODY })
   @ValidateIf((_patch, value) => value !== undefined)
   @IsText({ min: 1, max: BODY_MAX_LENGTH, multiline: true })
   readonly body?: string;
 
-  @ApiPropertyOptional({ ...TIME_SCHEMA, description: TIME_DESCRIPTION, example: 1795426200000 })
+  @ApiPropertyOptional({ ...TIME_SCHEMA, description: TIME_DESCRIPTION, example: EXAMPLE_TIME })
   @ValidateIf((_patch, value) => value !== undefined)
   @IsScheduleTime()
   readonly schedule_on?: unknown;
@@ -168,7 +204,7 @@ export class MessageListQuery extends ListQuery {
   @ApiPropertyOptional({
     type: String,
     description: 'Messages before this time.',
-    example: '2030-01-01T00:00:00Z',
+    example: '2031-01-01T00:00:00Z',
   })
   @IsOptional()
   @Transform(readNumericTime)

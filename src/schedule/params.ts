@@ -21,8 +21,13 @@ class MessageKeyPipe implements PipeTransform<string, MessageKey | 'latest'> {
 
 export const MESSAGE_PARAM_DOCS = {
   name: 'key',
-  example: 'latest',
   description: 'The message key; latest stands for the message of the group that was added last.',
+  schema: {
+    type: 'string',
+    pattern:
+      '^([Ll][Aa][Tt][Ee][Ss][Tt]|[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-7[0-9A-Fa-f]{3}-[89ABab][0-9A-Fa-f]{3}-[0-9A-Fa-f]{12})$',
+    example: 'latest',
+  },
 };
 
 /** The message that the path names, or `latest`: whichever of the group was added last. */

@@ -9,7 +9,7 @@ const MAX_LENGTH = 100; // the longest zone name of tzdata makes a time of about
 const RANGE =
   'Times lie between 1973-03-03T09:46:40Z (100000000000) and 9999-12-31T23:59:59.999Z (253402300799999).';
 const FORMS =
-  'Send epoch milliseconds as a number (1795426200000), RFC 3339 with Z or an offset (2026-11-23T14:10:00Z, 2026-11-23T15:10:00+01:00), or a local time with its zone (2026-11-23T15:10[Europe/Paris]).';
+  'Send epoch milliseconds as a number (1795443000000), RFC 3339 with Z or an offset (2026-11-23T14:10:00Z, 2026-11-23T15:10:00+01:00), or a local time with its zone (2026-11-23T15:10[Europe/Paris]).';
 
 // Date, time of day, Z or offset, zone. Stricter than Temporal, which also reads basic format, expanded years, a comma, offsets with seconds.
 const TIME_PATTERN =

@@ -1,5 +1,6 @@
 import { Body, Controller, Delete, Get, Headers, HttpCode, Patch, Post, Query, Res } from '@nestjs/common';
 import {
+  ApiBody,
   ApiCreatedResponse,
   ApiHeader,
   ApiOkResponse,
@@ -9,17 +10,19 @@ import {
 } from '@nestjs/swagger';
 import type { FastifyReply } from 'fastify';
 import { GroupStore } from '../groups/group-store.ts';
-import { type GroupName, GroupNotFoundError } from '../groups/group.ts';
-import { GroupParam } from '../groups/params.ts';
+import { type GroupName, GroupNotFoundError, parseGroupName } from '../groups/group.ts';
+import { GROUP_PARAM_DOCS, GroupParam } from '../groups/params.ts';
 import { Needs } from '../platform/auth/roles.ts';
 import { Clock } from '../platform/clock/clock.ts';
 import { ApiProblems } from '../platform/http/api-problems.ts';
-import { etagOf, IfMatch } from '../platform/http/etag.ts';
+import { ETAG_DOCS, etagOf, IF_MATCH_DOCS, IfMatch } from '../platform/http/etag.ts';
 import { ApiList } from '../platform/http/list-docs.ts';
 import { type Page, pageOf } from '../platform/http/list-query.ts';
 import { PageCursors } from '../platform/http/page-cursor.ts';
 import { type MessagePage, MessageStore } from './message-store.ts';
 import {
+  MESSAGE_BODY_EXAMPLES,
+  MESSAGE_PATCH_EXAMPLES,
   MessageBody,
   MessageListQuery,
   MessagePatch,
@@ -27,15 +30,22 @@ import {
   readRedraft,
   readTimeRange,
 } from './message.dto.ts';
-import { isMessageKey, type Message, type MessageKey } from './message.ts';
+import {
+  isMessageKey,
+  type Message,
+  type MessageKey,
+  MessageNotFoundError,
+  MessageStatusConflictError,
+} from './message.ts';
 import { MessageView, ScheduledView, viewMessage } from './message-view.ts';
 import { MESSAGE_PARAM_DOCS, MessageParam } from './params.ts';
-import { ScheduleService } from './schedule.service.ts';
+import { IdempotencyKeyReusedError, ScheduleService } from './schedule.service.ts';
 import { readIdempotencyKey } from './idempotency-key.ts';
 
-const IF_MATCH = { name: 'If-Match', required: false, description: 'The ETag that was read.' };
+const EXAMPLE = parseGroupName('serverless');
+
 @ApiTags('messages')
-@ApiParam({ name: 'group', example: 'serverless' })
+@ApiParam(GROUP_PARAM_DOCS)
 @Controller(['v1/groups/:group/schedule', ':group/schedule'])
 @Needs('reader')
 @ApiProblems(400, 401, 403, 503)
@@ -59,9 +69,18 @@ export class ScheduleController {
     name: 'Idempotency-Key',
     required: false,
     description: 'The same key and message again within a day: the same answer, and nothing is stored twice.',
+    schema: { type: 'string', pattern: '^[!-~]{1,255}$' },
   })
-  @ApiCreatedResponse({ type: ScheduledView })
-  @ApiProblems(413, 415, 422)
+  @ApiBody({ type: MessageBody, examples: MESSAGE_BODY_EXAMPLES })
+  @ApiCreatedResponse({
+    description: 'The message is stored.',
+    type: ScheduledView,
+    headers: {
+      ...ETAG_DOCS,
+      Location: { description: 'The path of the message.', schema: { type: 'string' } },
+    },
+  })
+  @ApiProblems(413, 415, new IdempotencyKeyReusedError())
   async schedule(
     @GroupParam() group: GroupName,
     @Body() body: MessageBody,
@@ -80,7 +99,7 @@ export class ScheduleController {
   @Get()
   @ApiOperation({ summary: 'List the messages', description: 'In order of time.' })
   @ApiList(MessageView)
-  @ApiProblems(404)
+  @ApiProblems(new GroupNotFoundError(EXAMPLE))
   async list(@GroupParam() group: GroupName, @Query() query: MessageListQuery): Promise<Page<MessageView>> {
     const purpose = `schedule/${group}`;
     const found = await this.messages.list(group, {
@@ -100,8 +119,8 @@ export class ScheduleController {
   @Get(':key')
   @ApiOperation({ summary: 'Read a message', description: 'With its counts and latencies.' })
   @ApiParam(MESSAGE_PARAM_DOCS)
-  @ApiOkResponse({ type: MessageView })
-  @ApiProblems(404)
+  @ApiOkResponse({ type: MessageView, headers: ETAG_DOCS })
+  @ApiProblems(new MessageNotFoundError(EXAMPLE))
   async read(
     @GroupParam() group: GroupName,
     @MessageParam() key: MessageKey | 'latest',
@@ -131,7 +150,7 @@ export class ScheduleController {
       },
     },
   })
-  @ApiProblems(404)
+  @ApiProblems(new MessageNotFoundError(EXAMPLE))
   async readContent(
     @GroupParam() group: GroupName,
     @MessageParam() key: MessageKey | 'latest',
@@ -148,10 +167,17 @@ export class ScheduleController {
   @Patch(':key')
   @Needs('sender')
   @ApiOperation({ summary: 'Change a message', description: 'Until it begins to be sent.' })
+  @ApiBody({ type: MessagePatch, examples: MESSAGE_PATCH_EXAMPLES })
   @ApiParam(MESSAGE_PARAM_DOCS)
-  @ApiHeader(IF_MATCH)
-  @ApiOkResponse({ type: MessageView })
-  @ApiProblems(404, 409, 412, 413, 415)
+  @ApiHeader(IF_MATCH_DOCS)
+  @ApiOkResponse({ type: MessageView, headers: ETAG_DOCS })
+  @ApiProblems(
+    new MessageNotFoundError(EXAMPLE),
+    new MessageStatusConflictError('cancelled', 'changed'),
+    412,
+    413,
+    415,
+  )
   async change(
     @GroupParam() group: GroupName,
     @MessageParam() key: MessageKey | 'latest',
@@ -169,9 +195,9 @@ export class ScheduleController {
     description: 'What has not been handed over by now is not sent; the counts say what had gone.',
   })
   @ApiParam(MESSAGE_PARAM_DOCS)
-  @ApiHeader(IF_MATCH)
-  @ApiOkResponse({ type: MessageView })
-  @ApiProblems(404, 409, 412)
+  @ApiHeader(IF_MATCH_DOCS)
+  @ApiOkResponse({ type: MessageView, headers: ETAG_DOCS })
+  @ApiProblems(new MessageNotFoundError(EXAMPLE), new MessageStatusConflictError('sent', 'cancelled'), 412)
   async cancel(
     @GroupParam() group: GroupName,
     @MessageParam() key: MessageKey | 'latest',
@@ -186,9 +212,9 @@ export class ScheduleController {
   @HttpCode(200)
   @ApiOperation({ summary: 'Pause a message', description: 'Before it is sent, or in the middle.' })
   @ApiParam(MESSAGE_PARAM_DOCS)
-  @ApiHeader(IF_MATCH)
-  @ApiOkResponse({ type: MessageView })
-  @ApiProblems(404, 409, 412)
+  @ApiHeader(IF_MATCH_DOCS)
+  @ApiOkResponse({ type: MessageView, headers: ETAG_DOCS })
+  @ApiProblems(new MessageNotFoundError(EXAMPLE), new MessageStatusConflictError('cancelled', 'paused'), 412)
   async pause(
     @GroupParam() group: GroupName,
     @MessageParam() key: MessageKey | 'latest',
@@ -206,9 +232,9 @@ export class ScheduleController {
     description: 'It goes on from where it was; where its time has passed, at once.',
   })
   @ApiParam(MESSAGE_PARAM_DOCS)
-  @ApiHeader(IF_MATCH)
-  @ApiOkResponse({ type: MessageView })
-  @ApiProblems(404, 409, 412)
+  @ApiHeader(IF_MATCH_DOCS)
+  @ApiOkResponse({ type: MessageView, headers: ETAG_DOCS })
+  @ApiProblems(new MessageNotFoundError(EXAMPLE), new MessageStatusConflictError('cancelled', 'resumed'), 412)
   async resume(
     @GroupParam() group: GroupName,
     @MessageParam() key: MessageKey | 'latest',

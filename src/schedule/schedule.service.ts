@@ -143,7 +143,7 @@ export class ScheduleService {
       const after = { ...message, ...redraft };
       requireExpiryAfterTime(after.scheduleOn, redraft.expiresAt ?? after.expiresAt, now);
       const content = touchesContent(redraft)
-        ? this.#seal({ ...openContent(await this.messages.readContent(message)), ...redraft })
+        ? this.#seal({ ...(await this.#readContent(message)), ...redraft })
         : undefined;
       return {
         content,
@@ -226,11 +226,11 @@ export class ScheduleService {
       if (ifVersion !== undefined && ifVersion !== message.version) {
         throw new VersionMismatchError(ifVersion, message.version);
       }
-      const decision = await decide(message);
-      if (!decision) {
-        return message;
-      }
       try {
+        const decision = await decide(message);
+        if (!decision) {
+          return message;
+        }
         const changed = await this.messages.change(
           group,
           message.key,
@@ -245,6 +245,19 @@ export class ScheduleService {
           throw error;
         }
       }
+    }
+  }
+
+  async #readContent(message: Message): Promise<Content> {
+    try {
+      return openContent(await this.messages.readContent(message));
+    } catch (error) {
+      const { version } = await this.get(message.group, message.key);
+      if (version === message.version) {
+        throw error;
+      }
+      // Somebody gave it new content after it was read: not damaged, only newer.
+      throw new VersionMismatchError(message.version, version, { cause: error });
     }
   }
 

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { at, type JsonObject, numberAt, textAt } from '../support/json.ts';
+import { matching } from '../support/matching.ts';
 import { listAll, startTestApp, type TestApp } from '../support/test-app.ts';
 import { until } from '../support/until.ts';
 
@@ -25,7 +26,12 @@ async function aGroup(group: string): Promise<void> {
 /** The path of a message that is due at once, unless told otherwise. */
 async function aMessage(group: string, fields: object = {}): Promise<string> {
   const { headers } = await app.request('POST', `/v1/groups/${group}/schedule`, {
-    body: { subject: 'News', body: '<p>News</p>', schedule_on: Temporal.Now.instant().epochMilliseconds, ...fields },
+    body: {
+      subject: 'News',
+      body: '<p>News</p>',
+      schedule_on: Temporal.Now.instant().epochMilliseconds,
+      ...fields,
+    },
   });
   return headers.get('location') ?? '';
 }
@@ -69,14 +75,14 @@ describe('a message whose time has come', () => {
     const deliveries = await listAll(app, `${path}/deliveries`);
 
     expect(deliveries).toEqual([
-      aDelivery({ subscriber: 'ada@example.com', provider_id: expect.any(String) }),
+      aDelivery({ subscriber: 'ada@example.com', provider_id: matching(/./) }),
       aDelivery({
         subscriber: 'alan@example.com',
         outcome: 'skipped',
         attempt: 0,
-        reason: expect.stringContaining('unsubscribed'),
+        reason: matching(/unsubscribed/),
       }),
-      aDelivery({ subscriber: 'grace@example.com', provider_id: expect.any(String) }),
+      aDelivery({ subscriber: 'grace@example.com', provider_id: matching(/./) }),
     ]);
   });
 
@@ -120,7 +126,7 @@ describe('a message whose time has come', () => {
       expect(answer.status).toBe(409);
       expect(answer.body).toMatchObject({
         code: 'message-status-conflict',
-        detail: expect.stringContaining('is sent'),
+        detail: matching(/is sent/),
       });
     },
   );
@@ -236,7 +242,10 @@ describe('a message', () => {
 
     expect((await untilStatus(path, 'sent'))['counts']).toMatchObject({ sent: 1, failed: 1 });
     const { body } = await app.request('GET', `${path}/deliveries/grace@example.com`);
-    expect(body).toMatchObject({ outcome: 'failed', reason: expect.stringContaining('template of the body') });
+    expect(body).toMatchObject({
+      outcome: 'failed',
+      reason: matching(/template of the body/),
+    });
   });
 });
 
@@ -244,7 +253,7 @@ function aDelivery(fields: JsonObject): JsonObject {
   return {
     subscriber: 'ada@example.com',
     outcome: 'sent',
-    at: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/),
+    at: matching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/),
     attempt: 1,
     unknown_attempts: 0,
     provider_id: null,

@@ -89,7 +89,10 @@ class Checker {
     }
   }
 
-  checkDeliveries({ key, audience, dueAtMs }: AcknowledgedMessage, deliveries: readonly DeliveryState[]): void {
+  checkDeliveries(
+    { key, audience, dueAtMs }: AcknowledgedMessage,
+    deliveries: readonly DeliveryState[],
+  ): void {
     this.#deliveryCount += deliveries.length;
     this.#checkCounts(key, deliveries);
     const reached = new Set(deliveries.map(({ subscriber }) => subscriber));

@@ -57,7 +57,10 @@ export function describeGroupStore(openEngine: OpenEngine): void {
         await engine.groups.put(GROUP, SETTINGS);
         engine.clock.advance(1_000);
 
-        const { group, created } = await engine.groups.put(GROUP, { ...NO_SETTINGS, replyTo: 'new@example.com' });
+        const { group, created } = await engine.groups.put(GROUP, {
+          ...NO_SETTINGS,
+          replyTo: 'new@example.com',
+        });
 
         expect(created).toBe(false);
         expect(group).toEqual({
@@ -107,7 +110,9 @@ export function describeGroupStore(openEngine: OpenEngine): void {
       it('lets one of many win who decided upon the same version', async () => {
         await engine.groups.put(GROUP, NO_SETTINGS);
 
-        const puts = await atOnce(5, async (index) => await engine.groups.put(GROUP, { ...SETTINGS, replyTo: `${index}@example.com` }, 1));
+        const puts = await atOnce(5, async (index) =>
+          engine.groups.put(GROUP, { ...SETTINGS, replyTo: `${index}@example.com` }, 1),
+        );
 
         const stored = await engine.groups.find(GROUP);
         expect(answersOf(puts)).toEqual([{ group: stored, created: false }]);
@@ -118,11 +123,11 @@ export function describeGroupStore(openEngine: OpenEngine): void {
       });
 
       it('says to one of many who make a group at once that it made it', async () => {
-        const puts = await atOnce(5, async () => await engine.groups.put(GROUP, SETTINGS));
+        const puts = await atOnce(5, async () => engine.groups.put(GROUP, SETTINGS));
 
         const answers = answersOf(puts);
         expect(answers.filter(({ created }) => created)).toHaveLength(1);
-        expect(answers.map(({ group }) => group.version).toSorted()).toEqual([1, 2, 3, 4, 5]);
+        expect(new Set(answers.map(({ group }) => group.version))).toEqual(new Set([1, 2, 3, 4, 5]));
       });
     });
 
@@ -139,9 +144,8 @@ export function describeGroupStore(openEngine: OpenEngine): void {
           await engine.groups.put(name, NO_SETTINGS);
         }
 
-        const groups = await readPages<{ readonly name: (typeof names)[number] }>(
-          limit,
-          async (last) => await engine.groups.list({ after: last?.name, limit }),
+        const groups = await readPages<{ readonly name: (typeof names)[number] }>(limit, async (last) =>
+          engine.groups.list({ after: last?.name, limit }),
         );
 
         expect(groups.map(({ name }) => name)).toEqual(names);
@@ -168,7 +172,9 @@ export function describeGroupStore(openEngine: OpenEngine): void {
 
     describe('counts', () => {
       it('counts whoever is added once, however often they are added', async () => {
-        const newcomers = ['ada@example.com', 'bob@example.com', 'ADA@example.com'].map((email) => aNewcomer(email));
+        const newcomers = ['ada@example.com', 'bob@example.com', 'ADA@example.com'].map((email) =>
+          aNewcomer(email),
+        );
 
         await engine.subscribers.add(GROUP, newcomers, anInstant());
         await engine.subscribers.add(GROUP, newcomers, anInstant());
@@ -177,19 +183,22 @@ export function describeGroupStore(openEngine: OpenEngine): void {
       });
 
       it('counts whoever many add at once only once', async () => {
-        await atOnce(10, async () => await engine.subscribers.add(GROUP, [aNewcomer()], anInstant()));
+        await atOnce(10, async () => engine.subscribers.add(GROUP, [aNewcomer()], anInstant()));
 
         expect((await engine.groups.find(GROUP))?.counts).toEqual({ ...NOBODY, active: 1 });
       });
 
-      it.each(SUBSCRIBER_STATUSES)('counts a subscriber who becomes %s there and nowhere else', async (status) => {
-        await engine.subscribers.add(GROUP, [aNewcomer()], anInstant());
-        await engine.subscribers.change(GROUP, aKey(), { status: 'bounced' }, 1);
+      it.each(SUBSCRIBER_STATUSES)(
+        'counts a subscriber who becomes %s there and nowhere else',
+        async (status) => {
+          await engine.subscribers.add(GROUP, [aNewcomer()], anInstant());
+          await engine.subscribers.change(GROUP, aKey(), { status: 'bounced' }, 1);
 
-        await engine.subscribers.change(GROUP, aKey(), { status }, 2);
+          await engine.subscribers.change(GROUP, aKey(), { status }, 2);
 
-        expect((await engine.groups.find(GROUP))?.counts).toEqual({ ...NOBODY, [status]: 1 });
-      });
+          expect((await engine.groups.find(GROUP))?.counts).toEqual({ ...NOBODY, [status]: 1 });
+        },
+      );
 
       it('counts as before after a change that leaves the status', async () => {
         await engine.subscribers.add(GROUP, [aNewcomer()], anInstant());
@@ -200,10 +209,16 @@ export function describeGroupStore(openEngine: OpenEngine): void {
       });
 
       it('counts nobody who was removed or whose change was refused', async () => {
-        await engine.subscribers.add(GROUP, [aNewcomer('ada@example.com'), aNewcomer('bob@example.com')], anInstant());
+        await engine.subscribers.add(
+          GROUP,
+          [aNewcomer('ada@example.com'), aNewcomer('bob@example.com')],
+          anInstant(),
+        );
 
         await engine.subscribers.remove(GROUP, aKey('ada@example.com'));
-        await atOnce(1, async () => await engine.subscribers.change(GROUP, aKey('bob@example.com'), { status: 'bounced' }, 9));
+        await atOnce(1, async () =>
+          engine.subscribers.change(GROUP, aKey('bob@example.com'), { status: 'bounced' }, 9),
+        );
 
         expect((await engine.groups.find(GROUP))?.counts).toEqual({ ...NOBODY, active: 1 });
       });
@@ -220,7 +235,11 @@ export function describeGroupStore(openEngine: OpenEngine): void {
     describe('remove', () => {
       it('removes the group and all its subscribers', async () => {
         const other = aGroupName('other');
-        await engine.subscribers.add(GROUP, [aNewcomer('ada@example.com'), aNewcomer('bob@example.com')], anInstant());
+        await engine.subscribers.add(
+          GROUP,
+          [aNewcomer('ada@example.com'), aNewcomer('bob@example.com')],
+          anInstant(),
+        );
         await engine.subscribers.add(other, [aNewcomer('ada@example.com')], anInstant());
 
         await engine.groups.remove(GROUP);
@@ -290,28 +309,49 @@ export function describeGroupStore(openEngine: OpenEngine): void {
         },
       );
 
-      it.each<MessageStatus>(['sent', 'cancelled', 'skipped'])('goes through once its messages are %s', async (status) => {
-        await schedule(engine, { status });
-        await schedule(engine, { group: aGroupName('other') });
+      it.each<MessageStatus>(['sent', 'cancelled', 'skipped'])(
+        'goes through once its messages are %s',
+        async (status) => {
+          await schedule(engine, { status });
+          await schedule(engine, { group: aGroupName('other') });
 
-        await engine.groups.remove(GROUP);
+          await engine.groups.remove(GROUP);
 
-        expect(await engine.groups.find(GROUP)).toBeUndefined();
-      });
+          expect(await engine.groups.find(GROUP)).toBeUndefined();
+        },
+      );
 
       it('leaves the record of who got what', async () => {
         const { message, batch } = await dispatchOne(engine, ['ada@example.com']);
         const delivery = aDelivery('ada@example.com');
-        await engine.deliveries.settle(await claimBatch(engine, batch), aSettlement(engine, { results: [delivery] }));
+        await engine.deliveries.settle(
+          await claimBatch(engine, batch),
+          aSettlement(engine, { results: [delivery] }),
+        );
 
         await engine.groups.remove(GROUP);
 
-        const stored = at(await engine.messages.list(GROUP, { after: undefined, limit: 10, statuses: undefined, from: undefined, to: undefined }), 0);
+        const stored = at(
+          await engine.messages.list(GROUP, {
+            after: undefined,
+            limit: 10,
+            statuses: undefined,
+            from: undefined,
+            to: undefined,
+          }),
+          0,
+        );
         expect(stored).toEqual(await engine.messages.find(GROUP, message.key));
         expect(stored.counts).toEqual({ subscribers: 1, sent: 1, failed: 0, skipped: 0, unknown: 0 });
         expect(await engine.messages.readContent(stored)).toEqual(aSealedContent().bytes);
         expect(await engine.deliveries.findDelivery(message.key, aKey('ada@example.com'))).toEqual(delivery);
-        expect(await engine.deliveries.listDeliveries(message.key, { after: undefined, limit: 10, outcome: undefined })).toEqual([delivery]);
+        expect(
+          await engine.deliveries.listDeliveries(message.key, {
+            after: undefined,
+            limit: 10,
+            outcome: undefined,
+          }),
+        ).toEqual([delivery]);
       });
     });
   });

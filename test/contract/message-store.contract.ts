@@ -3,7 +3,12 @@ import { LeaseLostError } from '../../src/delivery/delivery-store.ts';
 import { MINUTE_MS, plusMs, SECOND_MS } from '../../src/platform/clock/clock.ts';
 import { VersionMismatchError } from '../../src/platform/errors/version-mismatch-error.ts';
 import type { SealedContent } from '../../src/schedule/content.ts';
-import type { CreateResult, Idempotency, MessageChange, MessagePage } from '../../src/schedule/message-store.ts';
+import type {
+  CreateResult,
+  Idempotency,
+  MessageChange,
+  MessagePage,
+} from '../../src/schedule/message-store.ts';
 import { messageTags } from '../../src/schedule/message-tags.ts';
 import {
   ContentDamagedError,
@@ -19,9 +24,11 @@ import type { Engine, OpenEngine } from './engine.ts';
 import {
   aCut,
   answersOf,
+  aSettlement,
   at,
   atOnce,
   batchesOf,
+  claimBatch,
   claimMessage,
   DISPATCHER,
   dispatchOne,
@@ -44,22 +51,23 @@ export function describeMessageStore(openEngine: OpenEngine): void {
   describe('MessageStore', () => {
     let engine: Engine;
 
-    function aPage(overrides: Partial<MessagePage> = {}): MessagePage {
-      return { after: undefined, limit: 100, statuses: undefined, from: undefined, to: undefined, ...overrides };
-    }
-
-    async function listAll(limit: number, overrides: Partial<MessagePage> = {}): Promise<readonly MessageKey[]> {
-      const messages = await readPages<Message>(
-        limit,
-        async (after) => await engine.messages.list(GROUP, aPage({ after, limit, ...overrides })),
+    async function listAll(
+      limit: number,
+      overrides: Partial<MessagePage> = {},
+    ): Promise<readonly MessageKey[]> {
+      const messages = await readPages<Message>(limit, async (after) =>
+        engine.messages.list(GROUP, aPage({ after, limit, ...overrides })),
       );
       return messages.map(({ key }) => key);
     }
 
-    /** The index may lag behind the records. */
-    async function expectWaking(until: Temporal.Instant, messages: readonly Pick<Message, 'key'>[]): Promise<void> {
-      const keys = messages.map(({ key }) => key);
-      await expect.poll(async () => await wakingKeys(engine, until)).toEqual(keys);
+    /** What the index finds. It may lag behind the records, so this is for `expect.poll`. */
+    function wakingUntil(until: Temporal.Instant): () => Promise<readonly string[]> {
+      return () => wakingKeys(engine, until);
+    }
+
+    function create(message: Message, idempotency: Idempotency): Promise<CreateResult> {
+      return engine.messages.create(message, aSealedContent(), idempotency);
     }
 
     beforeEach(async () => {
@@ -111,7 +119,11 @@ export function describeMessageStore(openEngine: OpenEngine): void {
       });
 
       it('leaves a group that is there as it is', async () => {
-        const { group } = await engine.groups.put(GROUP, { from: 'a@example.com', replyTo: undefined, timeZone: undefined });
+        const { group } = await engine.groups.put(GROUP, {
+          from: 'a@example.com',
+          replyTo: undefined,
+          timeZone: undefined,
+        });
 
         await schedule(engine);
 
@@ -136,21 +148,19 @@ export function describeMessageStore(openEngine: OpenEngine): void {
         const second = aMessage({ key: first.key, subject: 'Second', content: sealOf(content) });
         const idempotency = anIdempotency();
 
-        const create = engine.messages.create(second, content, idempotency);
+        const creating = engine.messages.create(second, content, idempotency);
 
-        await expect(create).rejects.toThrow();
+        await expect(creating).rejects.toBeInstanceOf(Error);
         expect(await engine.messages.find(GROUP, first.key)).toEqual(first);
         expect((await engine.messages.readContent(first)).equals(aSealedContent().bytes)).toBe(true);
         // Nor is the idempotency key used up.
-        expect(await engine.messages.create(aMessage(), aSealedContent(), idempotency)).toEqual({ kind: 'created' });
+        expect(await engine.messages.create(aMessage(), aSealedContent(), idempotency)).toEqual({
+          kind: 'created',
+        });
       });
     });
 
     describe('create with an idempotency key', () => {
-      async function create(message: Message, idempotency: Idempotency): Promise<CreateResult> {
-        return await engine.messages.create(message, aSealedContent(), idempotency);
-      }
-
       it('answers a second request as the first was answered, and stores nothing', async () => {
         const first = aMessage();
         const second = aMessage({ subject: 'Stored twice' });
@@ -175,18 +185,28 @@ export function describeMessageStore(openEngine: OpenEngine): void {
         expect(await listAll(10)).toEqual([first.key]);
       });
 
-      it.each(['one request', 'another request'])('starts anew once the key has expired: with %s', async (fingerprint) => {
-        const expiresAt = anInstant('2026-11-24T14:00:00Z');
-        await create(aMessage({ addedAt: anInstant('2026-11-23T14:00:00Z') }), anIdempotency({ fingerprint: 'one request', expiresAt }));
-        const renewed = { fingerprint, answer: 'the second answer', expiresAt: anInstant('2026-11-25T14:00:00Z') };
-        const second = aMessage({ addedAt: expiresAt });
+      it.each(['one request', 'another request'])(
+        'starts anew once the key has expired: with %s',
+        async (fingerprint) => {
+          const expiresAt = anInstant('2026-11-24T14:00:00Z');
+          await create(
+            aMessage({ addedAt: anInstant('2026-11-23T14:00:00Z') }),
+            anIdempotency({ fingerprint: 'one request', expiresAt }),
+          );
+          const renewed = {
+            fingerprint,
+            answer: 'the second answer',
+            expiresAt: anInstant('2026-11-25T14:00:00Z'),
+          };
+          const second = aMessage({ addedAt: expiresAt });
 
-        const result = await create(second, anIdempotency(renewed));
+          const result = await create(second, anIdempotency(renewed));
 
-        expect(result).toEqual({ kind: 'created' });
-        const third = await create(aMessage({ addedAt: plusMs(expiresAt, 1) }), anIdempotency(renewed));
-        expect(third).toEqual({ kind: 'repeated', key: second.key, answer: 'the second answer' });
-      });
+          expect(result).toEqual({ kind: 'created' });
+          const third = await create(aMessage({ addedAt: plusMs(expiresAt, 1) }), anIdempotency(renewed));
+          expect(third).toEqual({ kind: 'repeated', key: second.key, answer: 'the second answer' });
+        },
+      );
 
       it('keeps the key until the moment before it expires', async () => {
         const first = aMessage();
@@ -216,17 +236,23 @@ export function describeMessageStore(openEngine: OpenEngine): void {
       it('stores one of many messages that come at once with one key', async () => {
         const messages = Array.from({ length: 10 }, () => aMessage());
 
-        const creates = await atOnce(10, async (index) => await create(at(messages, index), anIdempotency({ answer: `answer ${index}` })));
+        const creates = await atOnce(10, async (index) =>
+          create(at(messages, index), anIdempotency({ answer: `answer ${index}` })),
+        );
 
         const stored = await listAll(100);
         expect(stored).toHaveLength(1);
         const winner = messages.findIndex(({ key }) => key === stored.at(0));
         const repeated = { kind: 'repeated', key: at(stored, 0), answer: `answer ${winner}` };
-        expect(answersOf(creates)).toEqual(messages.map((_, index) => (index === winner ? { kind: 'created' } : repeated)));
+        expect(answersOf(creates)).toEqual(
+          messages.map((_, index) => (index === winner ? { kind: 'created' } : repeated)),
+        );
       });
 
       it('stores one of many different requests that come at once with one key, and refuses the others', async () => {
-        const creates = await atOnce(5, async (index) => await create(aMessage(), anIdempotency({ fingerprint: `request ${index}` })));
+        const creates = await atOnce(5, async (index) =>
+          create(aMessage(), anIdempotency({ fingerprint: `request ${index}` })),
+        );
 
         const kinds = answersOf(creates).map(({ kind }) => kind);
         expect(kinds.toSorted()).toEqual(['created', 'key-reused', 'key-reused', 'key-reused', 'key-reused']);
@@ -269,22 +295,26 @@ export function describeMessageStore(openEngine: OpenEngine): void {
     });
 
     describe('list', () => {
-      const minute = (index: number): Temporal.Instant => plusMs(DUE, index * MINUTE_MS);
+      it.each([1, 2, 3, 4, 7, 50])(
+        'lists every message once, in order of time and then of key, in pages of %d',
+        async (limit) => {
+          // Three at one moment, so that pages end between messages of the same time.
+          const minutes = [0, 1, 1, 1, 2, 3, 3];
+          const expected = keysInOrder(minutes.length);
+          const placed = minutes.map((index, position) => ({
+            key: at(expected, position),
+            scheduleOn: minute(index),
+          }));
+          for (const message of placed.toReversed()) {
+            await schedule(engine, message);
+          }
+          await schedule(engine, { group: OTHER, scheduleOn: minute(1) });
 
-      it.each([1, 2, 3, 4, 7, 50])('lists every message once, in order of time and then of key, in pages of %d', async (limit) => {
-        // Three at one moment, so that pages end between messages of the same time.
-        const minutes = [0, 1, 1, 1, 2, 3, 3];
-        const expected = keysInOrder(minutes.length);
-        const placed = minutes.map((index, position) => ({ key: at(expected, position), scheduleOn: minute(index) }));
-        for (const message of placed.toReversed()) {
-          await schedule(engine, message);
-        }
-        await schedule(engine, { group: OTHER, scheduleOn: minute(1) });
+          const listed = await listAll(limit);
 
-        const listed = await listAll(limit);
-
-        expect(listed).toEqual(expected);
-      });
+          expect(listed).toEqual(expected);
+        },
+      );
 
       it('goes by time where that is not the order of the keys', async () => {
         const [first, second] = keysInOrder(2);
@@ -311,17 +341,29 @@ export function describeMessageStore(openEngine: OpenEngine): void {
         expect(listed).toEqual(expected.map((index) => at(keys, index)));
       });
 
-      it.each([1, 2, 50])('lists those of some statuses, in pages of %d that are full while there are more', async (limit) => {
-        const statuses: MessageStatus[] = ['sent', 'sent', 'held', 'sent', 'failed', 'sent', 'held', 'cancelled'];
-        const keys = keysInOrder(statuses.length);
-        for (const [index, status] of statuses.entries()) {
-          await schedule(engine, { key: at(keys, index), status, scheduleOn: minute(index) });
-        }
+      it.each([1, 2, 50])(
+        'lists those of some statuses, in pages of %d that are full while there are more',
+        async (limit) => {
+          const statuses: MessageStatus[] = [
+            'sent',
+            'sent',
+            'held',
+            'sent',
+            'failed',
+            'sent',
+            'held',
+            'cancelled',
+          ];
+          const keys = keysInOrder(statuses.length);
+          for (const [index, status] of statuses.entries()) {
+            await schedule(engine, { key: at(keys, index), status, scheduleOn: minute(index) });
+          }
 
-        const listed = await listAll(limit, { statuses: ['held', 'failed'] });
+          const listed = await listAll(limit, { statuses: ['held', 'failed'] });
 
-        expect(listed).toEqual([2, 4, 6].map((index) => at(keys, index)));
-      });
+          expect(listed).toEqual([2, 4, 6].map((index) => at(keys, index)));
+        },
+      );
 
       it('lists what lies before 1970 and in 9999', async () => {
         const old = await schedule(engine, { scheduleOn: anInstant('1969-07-20T20:17:40Z') });
@@ -345,7 +387,7 @@ export function describeMessageStore(openEngine: OpenEngine): void {
 
         await engine.messages.change(GROUP, moved.key, 1, { scheduleOn: minute(2) });
 
-        await expect.poll(async () => await listAll(1)).toEqual([second, first]);
+        await expect.poll(async () => listAll(1)).toEqual([second, first]);
       });
     });
 
@@ -361,7 +403,10 @@ export function describeMessageStore(openEngine: OpenEngine): void {
       it('says that the content is damaged where it has another hash than the message', async () => {
         const message = await schedule(engine);
 
-        const reading = engine.messages.readContent({ ...message, content: sealOf(aSealedContent({ body: 'Another' })) });
+        const reading = engine.messages.readContent({
+          ...message,
+          content: sealOf(aSealedContent({ body: 'Another' })),
+        });
 
         await expect(reading).rejects.toThrow(ContentDamagedError);
       });
@@ -370,7 +415,7 @@ export function describeMessageStore(openEngine: OpenEngine): void {
         const before = await schedule(engine);
         await changeContent(before, aSealedContent({ body: 'New' }));
 
-        const [reading] = await atOnce(1, async () => await engine.messages.readContent(before));
+        const [reading] = await atOnce(1, async () => engine.messages.readContent(before));
 
         // An engine may keep what was before, or not have it any more.
         const answered = reading?.status === 'fulfilled' ? reading.value : aSealedContent().bytes;
@@ -379,14 +424,33 @@ export function describeMessageStore(openEngine: OpenEngine): void {
     });
 
     async function changeContent(message: Message, content: SealedContent): Promise<Message> {
-      return await engine.messages.change(GROUP, message.key, message.version, { content: sealOf(content) }, content);
+      return engine.messages.change(
+        GROUP,
+        message.key,
+        message.version,
+        { content: sealOf(content) },
+        content,
+      );
     }
 
     describe('change', () => {
       it.each<readonly [string, MessageChange]>([
-        ['the subject', { subject: 'Another', tags: messageTags({ group: GROUP, subject: 'Another', scheduleOn: DUE, key: newMessageKey() }) }],
+        [
+          'the subject',
+          {
+            subject: 'Another',
+            tags: messageTags({ group: GROUP, subject: 'Another', scheduleOn: DUE, key: newMessageKey() }),
+          },
+        ],
         ['the sender', { from: 'eve@example.com', replyTo: 'bob@example.com' }],
-        ['the time', { scheduleOn: plusMs(DUE, MINUTE_MS), dueAt: plusMs(DUE, MINUTE_MS), wakeAt: plusMs(DUE, MINUTE_MS) }],
+        [
+          'the time',
+          {
+            scheduleOn: plusMs(DUE, MINUTE_MS),
+            dueAt: plusMs(DUE, MINUTE_MS),
+            wakeAt: plusMs(DUE, MINUTE_MS),
+          },
+        ],
         ['the expiry', { expiresAt: plusMs(DUE, MINUTE_MS) }],
         ['what becomes of it in doubt', { onMissed: 'send', onUnknown: 'leave' }],
         ['the status', { status: 'paused', reason: 'Somebody paused it.', wakeAt: undefined }],
@@ -402,9 +466,20 @@ export function describeMessageStore(openEngine: OpenEngine): void {
       });
 
       it('empties what is changed to undefined', async () => {
-        const full = { from: 'a@example.com', replyTo: 'b@example.com', reason: 'A reason.', expiresAt: plusMs(DUE, MINUTE_MS) };
+        const full = {
+          from: 'a@example.com',
+          replyTo: 'b@example.com',
+          reason: 'A reason.',
+          expiresAt: plusMs(DUE, MINUTE_MS),
+        };
         const before = await schedule(engine, full);
-        const emptied = { from: undefined, replyTo: undefined, reason: undefined, expiresAt: undefined, wakeAt: undefined };
+        const emptied = {
+          from: undefined,
+          replyTo: undefined,
+          reason: undefined,
+          expiresAt: undefined,
+          wakeAt: undefined,
+        };
 
         await engine.messages.change(GROUP, before.key, 1, emptied);
 
@@ -418,14 +493,22 @@ export function describeMessageStore(openEngine: OpenEngine): void {
         const after = await changeContent(before, content);
 
         expect(after.content).toEqual(sealOf(content));
-        expect((await engine.messages.readContent(await read(engine, before))).equals(content.bytes)).toBe(true);
+        expect((await engine.messages.readContent(await read(engine, before))).equals(content.bytes)).toBe(
+          true,
+        );
       });
 
       it('changes nothing for whoever decided upon another version', async () => {
         const before = await schedule(engine);
         const content = aSealedContent({ body: 'New' });
 
-        const change = engine.messages.change(GROUP, before.key, 2, { subject: 'New', content: sealOf(content) }, content);
+        const change = engine.messages.change(
+          GROUP,
+          before.key,
+          2,
+          { subject: 'New', content: sealOf(content) },
+          content,
+        );
 
         await expect(change).rejects.toThrow(VersionMismatchError);
         expect(await read(engine, before)).toEqual(before);
@@ -446,7 +529,7 @@ export function describeMessageStore(openEngine: OpenEngine): void {
         const before = await schedule(engine);
         const contents = Array.from({ length: 5 }, (_, index) => aSealedContent({ body: `Body ${index}` }));
 
-        const changes = await atOnce(5, async (index) => await changeContent(before, at(contents, index)));
+        const changes = await atOnce(5, async (index) => changeContent(before, at(contents, index)));
 
         const stored = await read(engine, before);
         expect(answersOf(changes)).toEqual([stored]);
@@ -471,7 +554,10 @@ export function describeMessageStore(openEngine: OpenEngine): void {
 
       it('ends the lease, so that the dispatcher cuts nothing more and sets no wake', async () => {
         const claimed = await startSending(engine);
-        const paused = await engine.messages.change(GROUP, claimed.key, claimed.version, { status: 'paused', wakeAt: undefined });
+        const paused = await engine.messages.change(GROUP, claimed.key, claimed.version, {
+          status: 'paused',
+          wakeAt: undefined,
+        });
 
         const batches = batchesOf(engine, claimed, ['ada@example.com'], 1);
         const cut = engine.deliveries.cut(aCut(engine, claimed, batches));
@@ -484,7 +570,10 @@ export function describeMessageStore(openEngine: OpenEngine): void {
 
       it('ends the lease, so that whoever comes next need not wait for its end', async () => {
         const claimed = await startSending(engine);
-        await engine.messages.change(GROUP, claimed.key, claimed.version, { status: 'cancelled', wakeAt: engine.clock.now() });
+        await engine.messages.change(GROUP, claimed.key, claimed.version, {
+          status: 'cancelled',
+          wakeAt: engine.clock.now(),
+        });
 
         const next = await engine.messages.claim(GROUP, claimed.key, termsOf(engine, 'another'));
 
@@ -496,7 +585,10 @@ export function describeMessageStore(openEngine: OpenEngine): void {
         const { message } = await dispatchOne(engine);
         const before = await read(engine, message);
 
-        const after = await engine.messages.change(GROUP, message.key, before.version, { status: 'paused', wakeAt: undefined });
+        const after = await engine.messages.change(GROUP, message.key, before.version, {
+          status: 'paused',
+          wakeAt: undefined,
+        });
 
         expect(after.dispatch).toEqual(before.dispatch);
         expect(after.counts).toEqual(before.counts);
@@ -510,11 +602,11 @@ export function describeMessageStore(openEngine: OpenEngine): void {
         for (const scheduleOn of wakes) {
           messages.push(await schedule(engine, { scheduleOn }));
         }
-        const [third, first, , second] = messages;
+        const [third, first, , second] = messages.map(({ key }) => key);
 
-        await expectWaking(plusMs(DUE, 3 * SECOND_MS), [first, second, third].filter((message) => message !== undefined));
-        await expectWaking(plusMs(DUE, 3 * SECOND_MS - 1), [first, second].filter((message) => message !== undefined));
-        await expectWaking(DUE, []);
+        await expect.poll(wakingUntil(plusMs(DUE, 3 * SECOND_MS))).toEqual([first, second, third]);
+        await expect.poll(wakingUntil(plusMs(DUE, 3 * SECOND_MS - 1))).toEqual([first, second]);
+        await expect.poll(wakingUntil(DUE)).toEqual([]);
       });
 
       it('says of each where it belongs and when it wakes', async () => {
@@ -535,13 +627,18 @@ export function describeMessageStore(openEngine: OpenEngine): void {
       });
 
       it('finds what woke long ago, across hours, days and years', async () => {
-        const wakes = ['2019-02-03T04:05:06Z', '2026-10-31T23:59:59.999Z', '2026-11-23T13:59:59Z', '2026-11-23T14:00:00Z'];
+        const wakes = [
+          '2019-02-03T04:05:06Z',
+          '2026-10-31T23:59:59.999Z',
+          '2026-11-23T13:59:59Z',
+          '2026-11-23T14:00:00Z',
+        ];
         const messages: Message[] = [];
         for (const wake of wakes) {
           messages.push(await schedule(engine, { scheduleOn: anInstant(wake) }));
         }
 
-        await expectWaking(DUE, messages);
+        await expect.poll(wakingUntil(DUE)).toEqual(messages.map(({ key }) => key));
       });
 
       it.each(MESSAGE_STATUSES.filter((status) => status !== 'scheduled'))(
@@ -550,7 +647,7 @@ export function describeMessageStore(openEngine: OpenEngine): void {
           await schedule(engine, { status });
           const awake = await schedule(engine);
 
-          await expectWaking(plusMs(DUE, MINUTE_MS), [awake]);
+          await expect.poll(wakingUntil(plusMs(DUE, MINUTE_MS))).toEqual([awake.key]);
         },
       );
 
@@ -559,8 +656,8 @@ export function describeMessageStore(openEngine: OpenEngine): void {
 
         await engine.messages.change(GROUP, message.key, 1, { wakeAt: plusMs(DUE, MINUTE_MS) });
 
-        await expectWaking(plusMs(DUE, MINUTE_MS - 1), []);
-        await expectWaking(plusMs(DUE, MINUTE_MS), [message]);
+        await expect.poll(wakingUntil(plusMs(DUE, MINUTE_MS - 1))).toEqual([]);
+        await expect.poll(wakingUntil(plusMs(DUE, MINUTE_MS))).toEqual([message.key]);
       });
 
       it('forgets a message whose wake is taken away', async () => {
@@ -568,14 +665,14 @@ export function describeMessageStore(openEngine: OpenEngine): void {
 
         await engine.messages.change(GROUP, message.key, 1, { status: 'paused', wakeAt: undefined });
 
-        await expectWaking(plusMs(DUE, MINUTE_MS), []);
+        await expect.poll(wakingUntil(plusMs(DUE, MINUTE_MS))).toEqual([]);
       });
 
       it('finds a claimed message again at the end of the lease, where a claimer that died is found', async () => {
         const message = await startSending(engine);
 
-        await expectWaking(plusMs(DUE, LEASE_MS - 1), []);
-        await expectWaking(plusMs(DUE, LEASE_MS), [message]);
+        await expect.poll(wakingUntil(plusMs(DUE, LEASE_MS - 1))).toEqual([]);
+        await expect.poll(wakingUntil(plusMs(DUE, LEASE_MS))).toEqual([message.key]);
       });
     });
 
@@ -613,29 +710,37 @@ export function describeMessageStore(openEngine: OpenEngine): void {
         expect(await read(engine, message)).toEqual(message);
       });
 
-      it.each(MESSAGE_STATUSES)('is not possible of a message without a wake: one that is %s', async (status) => {
-        const message = await schedule(engine, { status, wakeAt: undefined });
+      it.each(MESSAGE_STATUSES)(
+        'is not possible of a message without a wake: one that is %s',
+        async (status) => {
+          const message = await schedule(engine, { status, wakeAt: undefined });
 
-        const claimed = await engine.messages.claim(GROUP, message.key, termsOf(engine, DISPATCHER));
+          const claimed = await engine.messages.claim(GROUP, message.key, termsOf(engine, DISPATCHER));
 
-        expect(claimed).toBeUndefined();
-        expect(await read(engine, message)).toEqual(message);
-      });
+          expect(claimed).toBeUndefined();
+          expect(await read(engine, message)).toEqual(message);
+        },
+      );
 
-      it.each<MessageStatus>(['sending', 'cancelled'])('leaves status and version of a message that is %s', async (status) => {
-        const message = await schedule(engine, { status, wakeAt: DUE });
+      it.each<MessageStatus>(['sending', 'cancelled'])(
+        'leaves status and version of a message that is %s',
+        async (status) => {
+          const message = await schedule(engine, { status, wakeAt: DUE });
 
-        const claimed = await engine.messages.claim(GROUP, message.key, termsOf(engine, DISPATCHER));
+          const claimed = await engine.messages.claim(GROUP, message.key, termsOf(engine, DISPATCHER));
 
-        expect(claimed?.status).toBe(status);
-        expect(claimed?.version).toBe(1);
-        expect(claimed?.lease?.token).toBe(DISPATCHER);
-      });
+          expect(claimed?.status).toBe(status);
+          expect(claimed?.version).toBe(1);
+          expect(claimed?.lease?.token).toBe(DISPATCHER);
+        },
+      );
 
       it('gives the message to one of many who claim it at once', async () => {
         const message = await schedule(engine);
 
-        const claims = await atOnce(20, async (index) => await engine.messages.claim(GROUP, message.key, termsOf(engine, `scanner ${index}`)));
+        const claims = await atOnce(20, async (index) =>
+          engine.messages.claim(GROUP, message.key, termsOf(engine, `scanner ${index}`)),
+        );
 
         const winners = answersOf(claims).filter((claimed) => claimed !== undefined);
         expect(claims).toHaveLength(answersOf(claims).length);
@@ -650,6 +755,18 @@ export function describeMessageStore(openEngine: OpenEngine): void {
 
         expect(claimed).toBeUndefined();
         expect(await read(engine, message)).toEqual(message);
+      });
+
+      it('is not possible until the lease has ended, though a retry makes the message wake sooner', async () => {
+        const { message, batch } = await dispatchOne(engine);
+        const retryAt = plusMs(engine.clock.now(), SECOND_MS);
+        await engine.deliveries.settle(await claimBatch(engine, batch), aSettlement(engine, { retryAt }));
+        engine.clock.advance(LEASE_MS - 1);
+
+        const claimed = await engine.messages.claim(GROUP, message.key, termsOf(engine, 'another'));
+
+        expect(claimed).toBeUndefined();
+        expect((await read(engine, message)).lease?.token).toBe(DISPATCHER);
       });
 
       it('is possible to another as soon as the lease has ended, and remembers when the first began', async () => {
@@ -686,7 +803,7 @@ export function describeMessageStore(openEngine: OpenEngine): void {
         await engine.messages.rest(GROUP, claimed.key, DISPATCHER, wakeAt);
 
         expect(await read(engine, claimed)).toEqual({ ...claimed, lease: undefined, wakeAt });
-        await expectWaking(wakeAt, [claimed]);
+        await expect.poll(wakingUntil(wakeAt)).toEqual([claimed.key]);
       });
 
       it('lets the message be claimed when the wake has come, and not before', async () => {
@@ -740,6 +857,15 @@ export function describeMessageStore(openEngine: OpenEngine): void {
       });
     });
   });
+}
+
+/** From then on, minute by minute. */
+function minute(index: number): Temporal.Instant {
+  return plusMs(DUE, index * MINUTE_MS);
+}
+
+function aPage(overrides: Partial<MessagePage> = {}): MessagePage {
+  return { after: undefined, limit: 100, statuses: undefined, from: undefined, to: undefined, ...overrides };
 }
 
 function anIdempotency(overrides: Partial<Idempotency> = {}): Idempotency {

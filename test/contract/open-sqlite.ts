@@ -11,19 +11,24 @@ import { anInstant } from '../support/builders.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import type { Engine } from './engine.ts';
 
+export interface SqliteEngine extends Engine {
+  /** For what a test must do to the file itself. */
+  readonly database: SqliteDatabase;
+}
+
 /** The embedded engine, on a file of its own. */
-export async function openSqlite(): Promise<Engine> {
+export async function openSqlite(): Promise<SqliteEngine> {
   const folder = await mkdtemp(join(tmpdir(), 'belfry-engine-'));
   const database = new SqliteDatabase(join(folder, 'belfry.db'));
   const clock = new ManualClock(anInstant());
-  const deliveries = new SqliteDeliveryStore(database);
   return {
     groups: new SqliteGroupStore(database, clock),
     subscribers: new SqliteSubscriberStore(database),
     messages: new SqliteMessageStore(database),
-    deliveries,
-    queue: new SqliteWorkQueue(database, deliveries, clock),
+    deliveries: new SqliteDeliveryStore(database),
+    queue: new SqliteWorkQueue(database, clock),
     clock,
+    database,
     close: async () => {
       database.close();
       await rm(folder, { recursive: true });

@@ -9,6 +9,9 @@ import type { Engine } from './engine.ts';
 /* The steps of a message's life, as the contract suites take them. */
 
 export const LEASE_MS = MINUTE_MS;
+// More than any test stores.
+const MOST_ITEMS = 10_000;
+
 export const DISPATCHER = 'dispatcher';
 export const WORKER = 'worker';
 
@@ -51,11 +54,16 @@ export async function claimMessage(
 
 /** A message that the dispatcher has just claimed: nothing of it is cut yet. */
 export async function startSending(engine: Engine, overrides: Partial<Message> = {}): Promise<Message> {
-  return await claimMessage(engine, await schedule(engine, overrides));
+  return claimMessage(engine, await schedule(engine, overrides));
 }
 
 /** Batches of `size` that hold these addresses, which must be in order. */
-export function batchesOf(engine: Engine, message: Message, emails: readonly string[], size: number): readonly Batch[] {
+export function batchesOf(
+  engine: Engine,
+  message: Message,
+  emails: readonly string[],
+  size: number,
+): readonly Batch[] {
   const now = engine.clock.now();
   const members = emails.map((email) => ({ key: aKey(email), joinedAt: now }));
   return cutRanges(members, size).map(({ first, last, count }) => ({
@@ -124,7 +132,11 @@ export async function dispatchOne(
   return { message, batch: at(batches, 0) };
 }
 
-export async function claimBatch(engine: Engine, pointer: BatchPointer, token = WORKER): Promise<ClaimedBatch> {
+export async function claimBatch(
+  engine: Engine,
+  pointer: BatchPointer,
+  token = WORKER,
+): Promise<ClaimedBatch> {
   const claimed = await engine.deliveries.claim(pointer, termsOf(engine, token));
   if (!claimed) {
     throw new Error(`The batch of ${pointer.messageKey} cannot be claimed.`);
@@ -151,7 +163,11 @@ export function aSettlement(engine: Engine, overrides: Partial<Settlement> = {})
 }
 
 /** What the index finds until `until`. An index may lag, so poll this rather than look once. */
-export async function wakingKeys(engine: Engine, until: Temporal.Instant, limit = 100): Promise<readonly string[]> {
+export async function wakingKeys(
+  engine: Engine,
+  until: Temporal.Instant,
+  limit = 100,
+): Promise<readonly string[]> {
   const found: readonly Waking[] = await engine.messages.findWaking(until, limit);
   return found.map(({ key }) => key);
 }
@@ -167,6 +183,9 @@ export async function readPages<Item>(
     if (page.length > limit) {
       throw new Error(`A page of at most ${limit} has ${page.length} items.`);
     }
+    if (items.length > MOST_ITEMS) {
+      throw new Error('The pages do not come to an end.');
+    }
     items.push(...page);
     if (page.length < limit) {
       return items;
@@ -179,7 +198,7 @@ export async function atOnce<Result>(
   count: number,
   call: (index: number) => Promise<Result>,
 ): Promise<readonly PromiseSettledResult<Result>[]> {
-  return await Promise.allSettled(Array.from({ length: count }, (_, index) => call(index)));
+  return Promise.allSettled(Array.from({ length: count }, (_, index) => call(index)));
 }
 
 /** What those answered that did not throw. */

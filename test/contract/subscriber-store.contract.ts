@@ -1,6 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Member, SubscriberPage } from '../../src/groups/subscriber-store.ts';
-import { type Subscriber, SubscriberNotFoundError, type SubscriberStatus } from '../../src/groups/subscriber.ts';
+import {
+  type Subscriber,
+  SubscriberNotFoundError,
+  type SubscriberStatus,
+} from '../../src/groups/subscriber.ts';
 import { plusMs } from '../../src/platform/clock/clock.ts';
 import { VersionMismatchError } from '../../src/platform/errors/version-mismatch-error.ts';
 import { addresses, aGroupName, aKey, aNewcomer, anInstant } from '../support/builders.ts';
@@ -30,7 +34,11 @@ export function describeSubscriberStore(openEngine: OpenEngine): void {
     let engine: Engine;
 
     async function add(...emails: readonly string[]): Promise<void> {
-      await engine.subscribers.add(GROUP, emails.map((email) => aNewcomer(email)), anInstant());
+      await engine.subscribers.add(
+        GROUP,
+        emails.map((email) => aNewcomer(email)),
+        anInstant(),
+      );
     }
 
     async function addAs(status: SubscriberStatus, ...emails: readonly string[]): Promise<void> {
@@ -43,9 +51,15 @@ export function describeSubscriberStore(openEngine: OpenEngine): void {
     async function listAll(limit: number, status?: SubscriberStatus): Promise<readonly string[]> {
       const readPage = async (last: Subscriber | undefined): Promise<readonly Subscriber[]> => {
         const page: SubscriberPage = { after: last?.key, limit, status };
-        return await engine.subscribers.list(GROUP, page);
+        return engine.subscribers.list(GROUP, page);
       };
       return (await readPages(limit, readPage)).map(({ key }) => key);
+    }
+
+    async function aSubscriber(): Promise<Subscriber> {
+      const details = { name: 'Ada', attributes: { plan: 'free' }, timeZone: 'Europe/London' };
+      return at(await engine.subscribers.add(GROUP, [aNewcomer('ada@example.com', details)], anInstant()), 0)
+        .subscriber;
     }
 
     beforeEach(async () => {
@@ -58,9 +72,17 @@ export function describeSubscriberStore(openEngine: OpenEngine): void {
     describe('add', () => {
       it('adds an active subscriber, joined at the moment given', async () => {
         const joinedAt = anInstant('2026-11-01T08:00:00.123Z');
-        const details = { name: 'Ada Lovelace', attributes: { plan: { seats: 3, tags: ['a', null] } }, timeZone: 'Europe/London' };
+        const details = {
+          name: 'Ada Lovelace',
+          attributes: { plan: { seats: 3, tags: ['a', null] } },
+          timeZone: 'Europe/London',
+        };
 
-        const added = await engine.subscribers.add(GROUP, [aNewcomer('Ada.Lovelace@Example.com', details)], joinedAt);
+        const added = await engine.subscribers.add(
+          GROUP,
+          [aNewcomer('Ada.Lovelace@Example.com', details)],
+          joinedAt,
+        );
 
         const subscriber: Subscriber = {
           group: GROUP,
@@ -112,7 +134,12 @@ export function describeSubscriberStore(openEngine: OpenEngine): void {
         'leaves who is there exactly as they were when %s is added again',
         async (email) => {
           await add('ada@example.com');
-          const before = await engine.subscribers.change(GROUP, aKey(), { status: 'unsubscribed', name: 'Ada' }, 1);
+          const before = await engine.subscribers.change(
+            GROUP,
+            aKey(),
+            { status: 'unsubscribed', name: 'Ada' },
+            1,
+          );
 
           const later = plusMs(anInstant(), 1_000);
           const added = await engine.subscribers.add(GROUP, [aNewcomer(email, { name: 'Eve' })], later);
@@ -123,7 +150,10 @@ export function describeSubscriberStore(openEngine: OpenEngine): void {
       );
 
       it('adds an address once that comes twice in one call, in whatever case', async () => {
-        const newcomers = [aNewcomer('Ada@example.com', { name: 'first' }), aNewcomer('ada@example.com', { name: 'second' })];
+        const newcomers = [
+          aNewcomer('Ada@example.com', { name: 'first' }),
+          aNewcomer('ada@example.com', { name: 'second' }),
+        ];
 
         const added = await engine.subscribers.add(GROUP, newcomers, anInstant());
 
@@ -133,7 +163,7 @@ export function describeSubscriberStore(openEngine: OpenEngine): void {
       });
 
       it('adds an address once that many add at the same time', async () => {
-        const calls = await atOnce(10, async () => await engine.subscribers.add(GROUP, [aNewcomer()], anInstant()));
+        const calls = await atOnce(10, async () => engine.subscribers.add(GROUP, [aNewcomer()], anInstant()));
 
         const kinds = answersOf(calls).map((added) => at(added, 0).kind);
         expect(kinds.toSorted()).toEqual(['added', ...Array.from({ length: 9 }, () => 'exists')]);
@@ -168,36 +198,50 @@ export function describeSubscriberStore(openEngine: OpenEngine): void {
     });
 
     describe('list', () => {
-      it.each([1, 2, 3, SORTED.length, 50])('lists everybody once, in order of key, in pages of %d', async (limit) => {
-        await add(...SORTED.toReversed());
-        await engine.subscribers.add(OTHER, [aNewcomer('b@example.com')], anInstant());
+      it.each([1, 2, 3, SORTED.length, 50])(
+        'lists everybody once, in order of key, in pages of %d',
+        async (limit) => {
+          await add(...SORTED.toReversed());
+          await engine.subscribers.add(OTHER, [aNewcomer('b@example.com')], anInstant());
 
-        const listed = await listAll(limit);
+          const listed = await listAll(limit);
 
-        expect(listed).toEqual(SORTED);
-      });
+          expect(listed).toEqual(SORTED);
+        },
+      );
 
-      it.each([1, 2, 3, 50])('lists those of one status, however rare, in pages of %d that are full while there are more', async (limit) => {
-        await add(...addresses(9));
-        await addAs('bounced', 'a@example.com', 's00004x@example.com', 'z@example.com');
-        await addAs('complained', 'b@example.com');
+      it.each([1, 2, 3, 50])(
+        'lists those of one status, however rare, in pages of %d that are full while there are more',
+        async (limit) => {
+          await add(...addresses(9));
+          await addAs('bounced', 'a@example.com', 's00004x@example.com', 'z@example.com');
+          await addAs('complained', 'b@example.com');
 
-        const listed = await listAll(limit, 'bounced');
+          const listed = await listAll(limit, 'bounced');
 
-        expect(listed).toEqual(['a@example.com', 's00004x@example.com', 'z@example.com']);
-      });
+          expect(listed).toEqual(['a@example.com', 's00004x@example.com', 'z@example.com']);
+        },
+      );
 
       it('goes on behind somebody who has left', async () => {
         await add('ada@example.com', 'bob@example.com', 'cyd@example.com');
         await engine.subscribers.remove(GROUP, aKey('bob@example.com'));
 
-        const page = await engine.subscribers.list(GROUP, { after: aKey('bob@example.com'), limit: 10, status: undefined });
+        const page = await engine.subscribers.list(GROUP, {
+          after: aKey('bob@example.com'),
+          limit: 10,
+          status: undefined,
+        });
 
         expect(page.map(({ key }) => key)).toEqual(['cyd@example.com']);
       });
 
       it('lists subscribers as find answers them', async () => {
-        await engine.subscribers.add(GROUP, [aNewcomer('Ada@example.com', { name: 'Ada', attributes: { a: [1] } })], anInstant());
+        await engine.subscribers.add(
+          GROUP,
+          [aNewcomer('Ada@example.com', { name: 'Ada', attributes: { a: [1] } })],
+          anInstant(),
+        );
 
         const page = await engine.subscribers.list(GROUP, { after: undefined, limit: 10, status: 'active' });
 
@@ -212,11 +256,6 @@ export function describeSubscriberStore(openEngine: OpenEngine): void {
     });
 
     describe('change', () => {
-      async function aSubscriber(): Promise<Subscriber> {
-        const details = { name: 'Ada', attributes: { plan: 'free' }, timeZone: 'Europe/London' };
-        return at(await engine.subscribers.add(GROUP, [aNewcomer('ada@example.com', details)], anInstant()), 0).subscriber;
-      }
-
       it.each([
         ['its status', { status: 'unsubscribed' as const }],
         ['its name', { name: 'Augusta' }],
@@ -235,7 +274,12 @@ export function describeSubscriberStore(openEngine: OpenEngine): void {
       it('empties what is changed to undefined', async () => {
         const before = await aSubscriber();
 
-        await engine.subscribers.change(GROUP, before.key, { name: undefined, timeZone: undefined, attributes: {} }, 1);
+        await engine.subscribers.change(
+          GROUP,
+          before.key,
+          { name: undefined, timeZone: undefined, attributes: {} },
+          1,
+        );
 
         const after = { ...before, name: undefined, timeZone: undefined, attributes: {}, version: 2 };
         expect(await engine.subscribers.find(GROUP, before.key)).toEqual(after);
@@ -262,7 +306,9 @@ export function describeSubscriberStore(openEngine: OpenEngine): void {
       it('lets one of many win who decided upon the same version', async () => {
         const before = await aSubscriber();
 
-        const changes = await atOnce(5, async (index) => await engine.subscribers.change(GROUP, before.key, { name: `${index}` }, 1));
+        const changes = await atOnce(5, async (index) =>
+          engine.subscribers.change(GROUP, before.key, { name: `${index}` }, 1),
+        );
 
         expect(answersOf(changes)).toEqual([await engine.subscribers.find(GROUP, before.key)]);
         for (const fault of faultsOf(changes)) {
@@ -315,16 +361,18 @@ export function describeSubscriberStore(openEngine: OpenEngine): void {
     });
 
     describe('pageMembers', () => {
-      it.each([1, 2, 3, SORTED.length, 50])('pages through everybody once, in order of key, by %d', async (limit) => {
-        await add(...SORTED.toReversed());
+      it.each([1, 2, 3, SORTED.length, 50])(
+        'pages through everybody once, in order of key, by %d',
+        async (limit) => {
+          await add(...SORTED.toReversed());
 
-        const members = await readPages<Member>(
-          limit,
-          async (last) => await engine.subscribers.pageMembers(GROUP, last?.key, limit),
-        );
+          const members = await readPages<Member>(limit, async (last) =>
+            engine.subscribers.pageMembers(GROUP, last?.key, limit),
+          );
 
-        expect(members).toEqual(SORTED.map((email) => ({ key: aKey(email), joinedAt: anInstant() })));
-      });
+          expect(members).toEqual(SORTED.map((email) => ({ key: aKey(email), joinedAt: anInstant() })));
+        },
+      );
 
       it('has members whatever their status', async () => {
         await add('a@example.com');
@@ -349,15 +397,28 @@ export function describeSubscriberStore(openEngine: OpenEngine): void {
 
     describe('readRange', () => {
       it.each([
-        ['both its ends', 'b@example.com', 'd@example.com', ['b@example.com', 'c@example.com', 'd@example.com']],
+        [
+          'both its ends',
+          'b@example.com',
+          'd@example.com',
+          ['b@example.com', 'c@example.com', 'd@example.com'],
+        ],
         ['one subscriber', 'c@example.com', 'c@example.com', ['c@example.com']],
-        ['whoever is between ends that have left', 'aa@example.com', 'cc@example.com', ['b@example.com', 'c@example.com']],
+        [
+          'whoever is between ends that have left',
+          'aa@example.com',
+          'cc@example.com',
+          ['b@example.com', 'c@example.com'],
+        ],
         ['nobody, where all have left', 'x@example.com', 'z@example.com', []],
       ])('has %s', async (_, first, last, expected) => {
         await add('a@example.com', 'b@example.com', 'c@example.com', 'd@example.com', 'e@example.com');
         await engine.subscribers.add(OTHER, [aNewcomer('bb@example.com')], anInstant());
 
-        const subscribers = await engine.subscribers.readRange(GROUP, { first: aKey(first), last: aKey(last) });
+        const subscribers = await engine.subscribers.readRange(GROUP, {
+          first: aKey(first),
+          last: aKey(last),
+        });
 
         expect(subscribers.map(({ key }) => key)).toEqual(expected);
       });
@@ -377,7 +438,11 @@ export function describeSubscriberStore(openEngine: OpenEngine): void {
 
         const subscribers = await engine.subscribers.readRange(GROUP, range);
 
-        expect(subscribers.map(({ key }) => key)).toEqual(['a@example.com', 'b@example.com', 'c@example.com']);
+        expect(subscribers.map(({ key }) => key)).toEqual([
+          'a@example.com',
+          'b@example.com',
+          'c@example.com',
+        ]);
       });
     });
   });

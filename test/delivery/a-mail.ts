@@ -34,5 +34,5 @@ export function mailParts(parts: Partial<MailParts> = {}): MailParts {
 }
 
 export async function aMail(parts: Partial<MailParts> = {}): Promise<Mail> {
-  return await composeMail(mailParts(parts));
+  return composeMail(mailParts(parts));
 }

@@ -3,6 +3,7 @@ import { InvalidInputError } from '../../src/platform/errors/domain-error.ts';
 import { compileContent, type Recipient, RenderError } from '../../src/schedule/compiled-content.ts';
 import type { Content } from '../../src/schedule/content.ts';
 import { htmlToText } from '../../src/schedule/html-to-text.ts';
+import { matching } from '../support/matching.ts';
 import { anEmail } from './a-mail.ts';
 
 const IN_HTML = 'This message is in HTML. Please open it in a mail program that shows HTML.';
@@ -133,7 +134,7 @@ describe('a Liquid template', () => {
     expect(faults).toEqual([
       {
         pointer: `/${part}`,
-        detail: expect.stringMatching(/^It is no Liquid template: .+, line:\d+, col:\d+\.$/),
+        detail: matching(/^It is no Liquid template: .+, line:\d+, col:\d+\.$/),
       },
     ]);
   });
@@ -163,6 +164,30 @@ describe('a Liquid template', () => {
     expect(() => compiled.render(eve)).toThrow(RenderError);
     expect(compiled.render(aRecipient()).html).toBe('');
   });
+});
+
+describe('the text of a Liquid template that has none', () => {
+  const ada = aRecipient({ name: 'Ada & Co', attributes: { city: 'Zürich', vip: true, items: ['a<b', 'c'] } });
+
+  it.each([
+    ['variables', '<h1>Dear {{ name }}</h1><p>Greetings to {{ attributes.city }}</p>'],
+    ['a link', '<p><a href="https://example.com/?c={{ attributes.city }}">{{ name }}</a></p>'],
+    ['a condition', '<p>{% if attributes.vip %}Dear friend{% else %}Hello{% endif %}</p>'],
+    ['a loop', '<ul>{% for item in attributes.items %}<li>{{ item }}</li>{% endfor %}</ul>'],
+    ['a filter that makes HTML', '<p>{{ name | escape }} and {{ "<b>x</b>" | raw }}</p>'],
+    ['an assignment where text has no place', '<head>{% assign who = name %}</head><p>{{ who }}</p>'],
+    ['half a condition in a tag that is left out', '<img alt="{% if true %}"><p>Hello{% endif %}</p>'],
+  ])('is that of the rendered HTML, with %s', (_name, body) => {
+    const content = compileContent(aContent({ template: 'liquid', body }));
+
+    const { html, text } = content.render(ada);
+
+    expect(words(text)).toEqual(words(htmlToText(html)));
+  });
+
+  function words(text: string): readonly string[] {
+    return text.split(/\s+/).filter((word) => word !== '');
+  }
 });
 
 describe('text made from HTML', () => {

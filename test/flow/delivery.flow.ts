@@ -169,7 +169,8 @@ export function describeDeliveryFlow(openEngine: OpenEngine): void {
         await belfry.runOnce();
 
         const message = await belfry.message(key);
-        expect(message).toMatchObject({ status: 'sent', dueAt: anInstant() });
+        expect(message.status).toBe('sent');
+        expect(message.dueAt).toEqual(anInstant());
         expect(message.scheduleOn).toEqual(plusMs(anInstant(), -400 * DAY_MS));
       });
 

@@ -1,9 +1,21 @@
 import { createHash } from 'node:crypto';
 import { resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { parseSettings, SettingsError } from '../../src/platform/config/settings.ts';
+import {
+  parseInfrastructureSettings,
+  parseSettings,
+  SettingsError,
+} from '../../src/platform/config/settings.ts';
 
 const SECRET = 'correct-horse-battery-staple';
+
+/** What the engine `aws` needs, on loopback. */
+const AWS_ENV = {
+  ENGINE: 'aws',
+  CONTENT_BUCKET: 'acme-belfry-content',
+  WORK_QUEUE_URL: 'https://sqs.eu-west-1.amazonaws.com/123456789012/belfry-work',
+  SIGNING_SECRET: `${SECRET} ${SECRET}`,
+};
 
 describe('parseSettings', () => {
   it('needs nothing: every setting has a default', () => {
@@ -13,10 +25,13 @@ describe('parseSettings', () => {
       port: 3000,
       host: '127.0.0.1',
       publicUrl: undefined,
+      roles: ['api', 'worker'],
       engine: 'embedded',
+      aws: undefined,
       dataDir: resolve('data'),
       mail: 'outbox',
       smtpConnections: 10,
+      sesConfigurationSet: undefined,
       mailFrom: 'Belfry <belfry@localhost>',
       apiKeys: [],
       logLevel: 'info',
@@ -83,8 +98,13 @@ describe('parseSettings', () => {
     ['PUBLIC_URL', 'belfry.example.com'],
     ['PUBLIC_URL', 'ftp://belfry.example.com'],
     ['PUBLIC_URL', 'https://user:pass@belfry.example.com'],
-    ['ENGINE', 'aws'],
-    ['MAIL', 'ses'],
+    ['ENGINE', 'sqlite'],
+    ['MAIL', 'pigeon'],
+    ['ROLES', 'admin'],
+    ['ROLES', 'api,'],
+    ['ROLES', 'worker,web'],
+    ['ROLES', 'api'],
+    ['ROLES', 'worker'],
     ['SMTP_CONNECTIONS', '0'],
     ['SMTP_CONNECTIONS', '101'],
     ['MAIL_FROM', 'Belfry'],
@@ -108,6 +128,97 @@ describe('parseSettings', () => {
         faults: [expect.stringMatching(new RegExp(`^${name}: got .+; allowed: .+\\.$`, 's'))],
       }),
     );
+  });
+
+  it.each(['embedded', 'aws'])('sends by SES with ENGINE %s', (engine) => {
+    const settings = parseSettings({
+      ...AWS_ENV,
+      ENGINE: engine,
+      MAIL: 'ses',
+      SES_CONFIGURATION_SET: 'belfry_Events-1',
+    });
+
+    expect(settings.mail).toBe('ses');
+    expect(settings.sesConfigurationSet).toBe('belfry_Events-1');
+  });
+
+  it.each(['with spaces', 'x'.repeat(65)])(
+    'refuses SES_CONFIGURATION_SET=%s where mail goes by SES',
+    (name) => {
+      const env = { SES_CONFIGURATION_SET: name };
+
+      expect(() => parseSettings({ ...env, MAIL: 'ses' })).toThrow(/SES_CONFIGURATION_SET: got .*1 to 64/);
+      expect(parseSettings(env).sesConfigurationSet).toBeUndefined();
+    },
+  );
+
+  describe('with ENGINE aws', () => {
+    it('needs a bucket, a queue and a secret that all processes share', () => {
+      const { aws } = parseSettings(AWS_ENV);
+
+      expect(aws).toEqual({
+        tablePrefix: 'belfry-',
+        contentBucket: 'acme-belfry-content',
+        workQueueUrl: 'https://sqs.eu-west-1.amazonaws.com/123456789012/belfry-work',
+        endpointUrl: undefined,
+      });
+    });
+
+    it('tells everything that is missing at once, API_KEYS too where other machines reach it', () => {
+      const error = faultOf({ ENGINE: 'aws', HOST: '0.0.0.0' });
+
+      expect(error.faults.map((fault) => fault.split(':', 1)[0])).toEqual([
+        'CONTENT_BUCKET',
+        'WORK_QUEUE_URL',
+        'SIGNING_SECRET',
+        'API_KEYS',
+      ]);
+    });
+
+    it('takes keys on every HOST', () => {
+      const settings = parseSettings({ ...AWS_ENV, HOST: '0.0.0.0', API_KEYS: `ops:admin:${SECRET}` });
+
+      expect(settings.apiKeys).toHaveLength(1);
+    });
+
+    it.each([
+      ['api', ['api']],
+      ['worker', ['worker']],
+      ['worker, api', ['api', 'worker']],
+    ])('takes ROLES=%s: its work is shared by any number of processes', (roles, expected) => {
+      expect(parseSettings({ ...AWS_ENV, ROLES: roles }).roles).toEqual(expected);
+    });
+
+    it('is told another endpoint and another prefix', () => {
+      const { aws } = parseSettings({
+        ...AWS_ENV,
+        TABLE_PREFIX: 'staging_',
+        AWS_ENDPOINT_URL: 'http://localhost:4566/',
+      });
+
+      expect(aws).toMatchObject({ tablePrefix: 'staging_', endpointUrl: 'http://localhost:4566' });
+    });
+
+    it.each([
+      ['TABLE_PREFIX', 'no spaces'],
+      ['TABLE_PREFIX', 'x'.repeat(65)],
+      ['CONTENT_BUCKET', 'no'],
+      ['CONTENT_BUCKET', 'Upper-Case'],
+      ['CONTENT_BUCKET', 'with.dots'],
+      ['CONTENT_BUCKET', '-leading'],
+      ['WORK_QUEUE_URL', 'belfry-work'],
+      ['AWS_ENDPOINT_URL', 'localhost:4566'],
+    ])('refuses %s=%s and says what is allowed', (name, value) => {
+      const error = faultOf({ ...AWS_ENV, [name]: value });
+
+      expect(error.faults).toEqual([expect.stringMatching(new RegExp(`^${name}: got .+; allowed: .+\\.$`))]);
+    });
+
+    it('is what the AWS settings are read for: they mean nothing to the embedded engine', () => {
+      const settings = parseSettings({ CONTENT_BUCKET: 'Not A Bucket', AWS_ENDPOINT_URL: 'nowhere' });
+
+      expect(settings.aws).toBeUndefined();
+    });
   });
 
   it('refuses mail by SMTP without SMTP_URL', () => {
@@ -141,6 +252,39 @@ describe('parseSettings', () => {
       'MISSED_GRACE',
     ]);
     expect(error.message.split('\n')).toHaveLength(5);
+  });
+});
+
+describe('parseInfrastructureSettings', () => {
+  it('needs a bucket, and names the queue after the tables', () => {
+    const settings = parseInfrastructureSettings({ CONTENT_BUCKET: 'acme-content', TABLE_PREFIX: 'test-' });
+
+    expect(settings).toEqual({
+      tablePrefix: 'test-',
+      contentBucket: 'acme-content',
+      workQueueName: 'test-work',
+      endpointUrl: undefined,
+    });
+  });
+
+  it('takes another name for the queue', () => {
+    const { workQueueName } = parseInfrastructureSettings({
+      CONTENT_BUCKET: 'acme-content',
+      WORK_QUEUE_NAME: 'batches',
+    });
+
+    expect(workQueueName).toBe('batches');
+  });
+
+  it('tells all faults in one message', () => {
+    expect(() => parseInfrastructureSettings({ WORK_QUEUE_NAME: 'belfry.fifo' })).toThrow(
+      expect.objectContaining({
+        faults: [
+          expect.stringMatching(/^CONTENT_BUCKET: is not set/),
+          expect.stringMatching(/^WORK_QUEUE_NAME: got "belfry.fifo"; allowed: /),
+        ],
+      }),
+    );
   });
 });
 

@@ -77,19 +77,30 @@ export async function* listSubscribers(server: Asked, group: string): AsyncGener
   }
 }
 
-/** Resolves with the message once nothing more happens to it; `show` sees every state on the way. */
+/** True once nothing more happens to it by itself. */
+export function isFinished({ status }: Pick<MessageState, 'status'>): boolean {
+  return FINISHED.has(status);
+}
+
+export interface Watching {
+  readonly limitMs: number;
+  readonly everyMs?: number;
+  /** Is shown every state on the way. */
+  readonly show?: (message: MessageState) => void;
+}
+
+/** Resolves with the message once it is finished. */
 export async function untilFinished(
   server: Asked,
-  group: string,
-  key: string,
-  limitMs: number,
-  show: (message: MessageState) => void = () => undefined,
+  { group, key }: Pick<MessageState, 'group' | 'key'>,
+  { limitMs, everyMs, show }: Watching,
 ): Promise<MessageState> {
-  return until(`Message ${key} is finished`, limitMs, async () => {
+  const read = async (): Promise<MessageState | undefined> => {
     const message = await readMessage(server, group, key);
-    show(message);
-    return FINISHED.has(message.status) ? message : undefined;
-  });
+    show?.(message);
+    return isFinished(message) ? message : undefined;
+  };
+  return until(`Message ${key} is finished`, limitMs, read, everyMs);
 }
 
 async function* listItems(server: Asked, path: string): AsyncGenerator<JsonObject> {

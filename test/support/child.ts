@@ -19,8 +19,15 @@ export interface ChildPlan {
 const KEPT_LINES = 2_000;
 
 const alive = new Set<Child>();
-// A child that a failed test forgot would otherwise go on for ever.
-process.once('exit', () => alive.forEach((child) => child.signal('SIGKILL')));
+
+// A child that a failed test forgot, or whose parent is told to end, would otherwise go on for ever.
+process.once('exit', killAll);
+for (const signal of ['SIGTERM', 'SIGHUP'] as const) {
+  process.once(signal, () => {
+    killAll();
+    process.kill(process.pid, signal); // nobody listens any more, so it does what it does by itself
+  });
+}
 
 /** A Node process, which never outlives the one that started it. */
 export class Child implements AsyncDisposable {
@@ -110,4 +117,8 @@ export class Child implements AsyncDisposable {
     }
     this.#listeners.forEach((listen) => listen(line));
   }
+}
+
+function killAll(): void {
+  alive.forEach((child) => child.signal('SIGKILL'));
 }

@@ -83,11 +83,7 @@ export class ServerProcess implements AsyncDisposable {
   }
 
   /** Rejects only where there is no answer, or not all of it. */
-  async request(
-    method: string,
-    path: string,
-    { body, headers = {} }: Request = {},
-  ): Promise<Answer> {
+  async request(method: string, path: string, { body, headers = {} }: Request = {}): Promise<Answer> {
     const response = await fetch(`${this.url}${path}`, {
       method,
       headers: { ...headers, ...(body !== undefined && { 'content-type': 'application/json' }) },

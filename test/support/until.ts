@@ -7,6 +7,7 @@ export async function until<Value>(
   what: string,
   limitMs: number,
   probe: () => Promise<Value | undefined>,
+  everyMs = ASK_EVERY_MS,
 ): Promise<Value> {
   const limit = AbortSignal.timeout(limitMs);
   for (;;) {
@@ -17,6 +18,6 @@ export async function until<Value>(
     if (limit.aborted) {
       throw new Error(`${what}: not within ${limitMs} ms.`);
     }
-    await delay(ASK_EVERY_MS);
+    await delay(everyMs);
   }
 }

@@ -3,7 +3,7 @@ import type { OutboxItem, OutboxList, OutboxMail } from './outbox.ts';
 
 /**
  * What the pages, and the mail shown in one of them, may do: nothing but have styles and show images that are in the mail itself.
- * A frame made with `srcdoc` inherits this policy (HTML Standard, 7.1.7.1), so a mail loads nothing from elsewhere; its sandbox
+ * A frame made with `srcdoc` inherits this policy (HTML Standard, policy containers), so a mail loads nothing from elsewhere; its sandbox
  * keeps it from running scripts a second time.
  */
 export const PAGE_POLICY = [
@@ -29,11 +29,12 @@ const STYLE = `
   a { color: var(--accent); text-underline-offset: .2em; }
   a:focus-visible, iframe:focus-visible, pre:focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
   nav { margin: 0 0 1.5rem; display: flex; gap: 1.5rem; }
+  .card + nav { margin-top: 1.5rem; }
   .card { background: var(--card); border: 1px solid var(--line); border-radius: .5rem; overflow: hidden; }
   table { width: 100%; border-collapse: collapse; }
   th, td { padding: .6rem 1rem; text-align: left; vertical-align: baseline; overflow-wrap: anywhere; }
   thead th { font-size: .8rem; color: var(--soft); }
-  tr + tr > *, tbody > tr:first-child > td { border-top: 1px solid var(--line); }
+  tr + tr > *, .list tbody > tr:first-child > td { border-top: 1px solid var(--line); }
   time { white-space: nowrap; font-variant-numeric: tabular-nums; color: var(--soft); }
   .head th { width: 8rem; color: var(--soft); font-weight: 500; }
   iframe { display: block; width: 100%; height: 26rem; resize: vertical; border: 0; background: #fff; color-scheme: light; }
@@ -80,8 +81,8 @@ export function mailPage({ id, email }: OutboxMail): string {
 <h1>${escapeHtml(subject)}</h1>
 <h2>Headers</h2>
 <div class="card"><table class="head"><tbody>${headers.map(headerRow).join('')}</tbody></table></div>
-<h2 id="html">HTML</h2>
-<div class="card"><iframe sandbox="" aria-labelledby="html" title="The HTML part of the mail" srcdoc="${escapeHtml(email.html ?? '')}"></iframe></div>
+<h2>HTML</h2>
+<div class="card"><iframe sandbox="" title="The HTML part of the mail" srcdoc="${escapeHtml(email.html ?? '')}"></iframe></div>
 <h2 id="text">Text</h2>
 <div class="card"><pre aria-labelledby="text" role="region" tabindex="0">${escapeHtml(email.text ?? '')}</pre></div>`,
   );

@@ -1,7 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { type GroupName, isGroupName } from '../../groups/group.ts';
 import { isSubscriberKey } from '../../groups/subscriber.ts';
-import { isReached } from '../../platform/clock/clock.ts';
 import { type SealedContent, sha256Hex, TEMPLATES } from '../../schedule/content.ts';
 import {
   type ClaimTerms,
@@ -30,6 +29,8 @@ import { type Row, SqliteDatabase } from './sqlite-database.ts';
 
 const leaseFree = '(lease_until IS NULL OR lease_until <= :now)';
 const wakeCome = 'wake_at <= :now';
+/** A claim and each cut put the wake at the end of the lease; a batch that waits for its retry brings it forward, and it stays so. */
+export const broughtForward = 'wake_at < lease_until';
 
 @Injectable()
 export class SqliteMessageStore extends MessageStore {
@@ -169,8 +170,14 @@ export class SqliteMessageStore extends MessageStore {
            version = version + (status = 'scheduled'),
            status = CASE status WHEN 'scheduled' THEN 'sending' ELSE status END,
            dispatch_begun_at = COALESCE(dispatch_begun_at, :now)
-         WHERE message_key = :key AND ${wakeCome} AND ${leaseFree}`,
-        { key, token: terms.token, until: terms.until.epochMilliseconds, now: terms.now.epochMilliseconds },
+         WHERE message_key = :key AND group_name = :group AND ${wakeCome} AND ${leaseFree}`,
+        {
+          group,
+          key,
+          token: terms.token,
+          until: terms.until.epochMilliseconds,
+          now: terms.now.epochMilliseconds,
+        },
       );
       return claimed === 1 ? this.#find(group, key) : undefined;
     });
@@ -179,7 +186,8 @@ export class SqliteMessageStore extends MessageStore {
   override rest(group: GroupName, key: MessageKey, token: string, wakeAt: Temporal.Instant): Promise<void> {
     return this.database.write(() => {
       this.database.run(
-        `UPDATE messages SET lease_token = NULL, lease_until = NULL, wake_at = :wakeAt
+        `UPDATE messages SET lease_token = NULL, lease_until = NULL,
+           wake_at = CASE WHEN ${broughtForward} THEN MIN(wake_at, :wakeAt) ELSE :wakeAt END
          WHERE message_key = :key AND group_name = :group AND lease_token = :token`,
         { group, key, token, wakeAt: wakeAt.epochMilliseconds },
       );
@@ -305,9 +313,4 @@ function toLease(row: Row): Lease | undefined {
   const token = optionalText(row, 'lease_token');
   const until = optionalInstant(row, 'lease_until');
   return token !== undefined && until ? { token, until } : undefined;
-}
-
-/** True where the lease is `token`'s and has not ended: only then may its holder write. */
-export function holdsLease(lease: Lease | undefined, token: string, now: Temporal.Instant): boolean {
-  return lease?.token === token && !isReached(lease.until, now);
 }

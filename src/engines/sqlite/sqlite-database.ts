@@ -33,11 +33,11 @@ export class SqliteDatabase {
 
   /** The first row, or `undefined`. */
   get(sql: string, parameters: Parameters = {}): Row | undefined {
-    return this.#statement(sql).get(parameters);
+    return reading(() => this.#statement(sql).get(parameters));
   }
 
   all(sql: string, parameters: Parameters = {}): readonly Row[] {
-    return this.#statement(sql).all(parameters);
+    return reading(() => this.#statement(sql).all(parameters));
   }
 
   /** Runs a statement that changes something, inside `write` only; answers how many rows it changed. */
@@ -47,9 +47,12 @@ export class SqliteDatabase {
 
   /**
    * Runs `work` in a transaction and resolves with its result once that is on the disk.
-   * Rejects with what `work` throws, having undone it; with StoreUnavailableError where SQLite could not write.
+   * Rejects with what `work` throws, having undone it; with StoreUnavailableError where SQLite could not write, or is closed.
    */
   write<Result>(work: () => Result): Promise<Result> {
+    if (!this.#db.isOpen) {
+      return Promise.reject(new StoreUnavailableError()); // somebody who was not done when the process stopped
+    }
     return new Promise((resolve, reject) => {
       let result: { readonly value: Result } | undefined;
       this.#writes.push({
@@ -128,6 +131,14 @@ export class SqliteDatabase {
       this.#statements.set(sql, statement);
     }
     return statement;
+  }
+}
+
+function reading<Result>(read: () => Result): Result {
+  try {
+    return read();
+  } catch (error) {
+    throw translate(error);
   }
 }
 

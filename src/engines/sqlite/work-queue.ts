@@ -1,9 +1,9 @@
 import { Injectable } from '@nestjs/common';
 import type { BatchPointer } from '../../delivery/batch.ts';
-import { DeliveryStore } from '../../delivery/delivery-store.ts';
 import { type Task, WorkQueue } from '../../delivery/work-queue.ts';
 import { Clock, isReached, MINUTE_MS, plusMs, SECOND_MS } from '../../platform/clock/clock.ts';
 import { isMessageKey, type MessageKey } from '../../schedule/message.ts';
+import { findClaimable } from './delivery-store.ts';
 import { branded } from './row.ts';
 import { SqliteDatabase } from './sqlite-database.ts';
 
@@ -12,20 +12,27 @@ const HAND_OUT_MS = MINUTE_MS;
 // A push ends the wait at once; this is for batches whose retry has come.
 const WAIT_MS = SECOND_MS;
 
+interface HandedOut {
+  readonly task: Task;
+  /** It is not handed out again until then. */
+  readonly until: Temporal.Instant;
+}
+
 /**
  * The work queue is the batches table itself: what is open, of a message at work, is queued.
  * Messages take turns, so a large one does not hold up a small one.
  */
 @Injectable()
 export class SqliteWorkQueue extends WorkQueue {
-  /** Batches that were handed out and are not done, and until when they are not handed out again. */
-  readonly #handedOut = new Map<string, Temporal.Instant>();
+  /** Batches that were handed out and are not done. */
+  readonly #handedOut = new Map<string, HandedOut>();
   readonly #waiting = new Set<() => void>();
   #pushes = 0;
+  /** Whose turn it was last. */
+  #servedLast: MessageKey | undefined;
 
   constructor(
     private readonly database: SqliteDatabase,
-    private readonly deliveries: DeliveryStore,
     private readonly clock: Clock,
   ) {
     super();
@@ -43,7 +50,7 @@ export class SqliteWorkQueue extends WorkQueue {
 
   override async pull(limit: number, signal: AbortSignal): Promise<readonly Task[]> {
     const pushesBefore = this.#pushes;
-    const tasks = await this.#take(limit);
+    const tasks = this.#take(limit);
     if (tasks.length > 0 || signal.aborted) {
       return tasks;
     }
@@ -53,14 +60,15 @@ export class SqliteWorkQueue extends WorkQueue {
     return signal.aborted ? [] : this.#take(limit);
   }
 
-  async #take(limit: number): Promise<readonly Task[]> {
+  /** At one stroke, so that two pulls at the same time never get the same batch. */
+  #take(limit: number): readonly Task[] {
     const turns: (readonly BatchPointer[])[] = [];
-    let found = 0;
-    for (const messageKey of this.#messagesAtWork()) {
-      const claimable = await this.#claimable(messageKey, limit);
-      turns.push(claimable);
-      found += claimable.length > 0 ? 1 : 0;
-      if (found >= limit) {
+    for (const messageKey of this.#messagesInTurn()) {
+      const claimable = this.#claimable(messageKey, limit);
+      if (claimable.length > 0) {
+        turns.push(claimable);
+      }
+      if (turns.length >= limit) {
         break;
       }
     }
@@ -68,7 +76,16 @@ export class SqliteWorkQueue extends WorkQueue {
     const pointers = Array.from({ length: rounds }, (_, round) =>
       turns.flatMap((turn) => turn[round] ?? []),
     ).flat();
-    return pointers.slice(0, limit).map((pointer) => this.#handOut(pointer));
+    const tasks = pointers.slice(0, limit).map((pointer) => this.#handOut(pointer));
+    this.#servedLast = tasks.at(-1)?.pointer.messageKey ?? this.#servedLast;
+    return tasks;
+  }
+
+  /** From the one behind that which was served last: a busy worker asks for one batch at a time. */
+  #messagesInTurn(): readonly MessageKey[] {
+    const messages = this.#messagesAtWork();
+    const next = messages.findIndex((messageKey) => messageKey === this.#servedLast) + 1;
+    return [...messages.slice(next), ...messages.slice(0, next)];
   }
 
   #messagesAtWork(): readonly MessageKey[] {
@@ -79,27 +96,31 @@ export class SqliteWorkQueue extends WorkQueue {
       .map((row) => branded(row, 'message_key', isMessageKey));
   }
 
-  async #claimable(messageKey: MessageKey, limit: number): Promise<readonly BatchPointer[]> {
-    const pointers = await this.deliveries.findClaimable(messageKey, this.clock.now(), {
-      after: undefined,
-      limit: limit + this.#handedOut.size,
-    });
-    return pointers.filter((pointer) => !this.#isHandedOut(pointer)).slice(0, limit);
+  #claimable(messageKey: MessageKey, limit: number): readonly BatchPointer[] {
+    const page = { after: undefined, limit: limit + this.#handedOut.size };
+    return findClaimable(this.database, messageKey, this.clock.now(), page)
+      .filter((pointer) => !this.#isHandedOut(pointer))
+      .slice(0, limit);
   }
 
   #isHandedOut(pointer: BatchPointer): boolean {
-    const until = this.#handedOut.get(nameOf(pointer));
-    return until !== undefined && !isReached(until, this.clock.now());
+    const handedOut = this.#handedOut.get(nameOf(pointer));
+    return handedOut !== undefined && !isReached(handedOut.until, this.clock.now());
   }
 
   #handOut(pointer: BatchPointer): Task {
-    this.#handedOut.set(nameOf(pointer), plusMs(this.clock.now(), HAND_OUT_MS));
-    return {
+    const name = nameOf(pointer);
+    const task: Task = {
       pointer,
       done: async () => {
-        this.#handedOut.delete(nameOf(pointer));
+        // Only its own: meanwhile the batch may have been given to somebody else.
+        if (this.#handedOut.get(name)?.task === task) {
+          this.#handedOut.delete(name);
+        }
       },
     };
+    this.#handedOut.set(name, { task, until: plusMs(this.clock.now(), HAND_OUT_MS) });
+    return task;
   }
 
   async #wait(signal: AbortSignal): Promise<void> {

@@ -55,20 +55,17 @@ const ANYBODY_HERE: Caller = { name: 'local', role: 'admin' };
 /** Lets in who may call the handler; a handler that does not say who is closed to all. */
 @Injectable()
 export class ApiKeyGuard implements CanActivate {
-  readonly #keys: ApiKeys;
-  readonly #reflector: Reflector;
-
-  constructor(keys: ApiKeys, reflector: Reflector) {
-    this.#keys = keys;
-    this.#reflector = reflector;
-  }
+  constructor(
+    private readonly keys: ApiKeys,
+    private readonly reflector: Reflector,
+  ) {}
 
   canActivate(context: ExecutionContext): boolean {
     const request = context.switchToHttp().getRequest<FastifyRequest>();
-    if (!this.#keys.areNeeded && !LOCAL_HOST_PATTERN.test(request.headers.host ?? '')) {
+    if (!this.keys.areNeeded && !LOCAL_HOST_PATTERN.test(request.headers.host ?? '')) {
       throw new ForeignHostError();
     }
-    const access = this.#reflector.getAllAndOverride<Access | undefined>(ACCESS_METADATA, [
+    const access = this.reflector.getAllAndOverride<Access | undefined>(ACCESS_METADATA, [
       context.getHandler(),
       context.getClass(),
     ]);
@@ -87,11 +84,11 @@ export class ApiKeyGuard implements CanActivate {
   }
 
   #identify(authorization: string | undefined): Caller {
-    if (!this.#keys.areNeeded) {
+    if (!this.keys.areNeeded) {
       return ANYBODY_HERE;
     }
     const secret = secretOf(authorization ?? '');
-    const key = secret === undefined ? undefined : this.#keys.find(secret);
+    const key = secret === undefined ? undefined : this.keys.find(secret);
     if (!key) {
       throw new UnauthenticatedError();
     }

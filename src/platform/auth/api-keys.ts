@@ -14,22 +14,18 @@ const MADE_KEY_BYTES = 32;
 
 /** The keys that open this server. */
 export class ApiKeys {
-  readonly #keys: readonly ApiKey[];
-
   /** No keys: whoever reaches the server is admin; only for a server that nobody else can reach. */
-  constructor(keys: readonly ApiKey[]) {
-    this.#keys = keys;
-  }
+  constructor(private readonly keys: readonly ApiKey[]) {}
 
   get areNeeded(): boolean {
-    return this.#keys.length > 0;
+    return this.keys.length > 0;
   }
 
   /** Takes the same time whichever key it is, and whether it is one. */
   find(secret: string): ApiKey | undefined {
     const sha256 = createHash('sha256').update(secret).digest();
     let found: ApiKey | undefined;
-    for (const key of this.#keys) {
+    for (const key of this.keys) {
       if (timingSafeEqual(key.sha256, sha256)) {
         found = key;
       }

@@ -8,7 +8,8 @@ const LONGEST_TIMEOUT_MS = 2 ** 31 - 1;
 @Injectable()
 export class SystemClock extends Clock {
   override now(): Temporal.Instant {
-    return Temporal.Now.instant();
+    // Milliseconds are what is stored and shown: an instant compares equal to itself when it comes back.
+    return Temporal.Now.instant().round({ smallestUnit: 'millisecond', roundingMode: 'floor' });
   }
 
   override arm(at: Temporal.Instant, task: () => void): Disarm {

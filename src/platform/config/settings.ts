@@ -1,14 +1,19 @@
 import { createHash } from 'node:crypto';
 import { resolve } from 'node:path';
 import { isEmail } from 'class-validator';
+import { isLoopback } from '../auth/api-keys.ts';
 import { type Role, ROLES } from '../auth/roles.ts';
 import { DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS } from '../clock/clock.ts';
 
-export const ENGINES = ['embedded'] as const;
+export const ENGINES = ['embedded', 'aws'] as const;
 export type EngineName = (typeof ENGINES)[number];
 
 export const MAIL_CHANNELS = ['outbox', 'smtp'] as const;
 export type MailChannel = (typeof MAIL_CHANNELS)[number];
+
+export const PROCESS_ROLES = ['api', 'worker'] as const;
+/** What a process does: it answers requests, or it finds what is due and delivers it. */
+export type ProcessRole = (typeof PROCESS_ROLES)[number];
 
 export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
@@ -20,6 +25,20 @@ export interface ApiKey {
   readonly sha256: Buffer;
 }
 
+/** What the engine `aws` is told; credentials and region come from the SDK's default chain. */
+export interface AwsSettings {
+  readonly tablePrefix: string;
+  readonly contentBucket: string;
+  readonly workQueueUrl: string;
+  /** Absent: AWS itself. The SDK reads it too. */
+  readonly endpointUrl: string | undefined;
+}
+
+/** What `npm run aws:create` is told. */
+export interface InfrastructureSettings extends Omit<AwsSettings, 'workQueueUrl'> {
+  readonly workQueueName: string;
+}
+
 /** What the environment says, checked once at start and injected whole. */
 export class Settings {
   /** 0: any free port. */
@@ -27,13 +46,19 @@ export class Settings {
   readonly host: string;
   /** Without a slash at its end; absent: made from the host and the port that the server listens on. */
   readonly publicUrl: string | undefined;
+  /** What this process does, each role once. */
+  readonly roles: readonly ProcessRole[];
   readonly engine: EngineName;
+  /** Present where `engine` is `aws`. */
+  readonly aws: AwsSettings | undefined;
   /** Absolute. */
   readonly dataDir: string;
   readonly mail: MailChannel;
   /** Present where `mail` is `smtp`. May hold a password: never logged. */
   readonly smtpUrl: string | undefined;
   readonly smtpConnections: number;
+  /** Only where `mail` is `ses`. */
+  readonly sesConfigurationSet: string | undefined;
   /** A mailbox such as `Belfry <belfry@example.com>`. */
   readonly mailFrom: string;
   readonly apiKeys: readonly ApiKey[];
@@ -50,11 +75,14 @@ export class Settings {
     this.port = values.port;
     this.host = values.host;
     this.publicUrl = values.publicUrl;
+    this.roles = values.roles;
     this.engine = values.engine;
+    this.aws = values.aws;
     this.dataDir = values.dataDir;
     this.mail = values.mail;
     this.smtpUrl = values.smtpUrl;
     this.smtpConnections = values.smtpConnections;
+    this.sesConfigurationSet = values.sesConfigurationSet;
     this.mailFrom = values.mailFrom;
     this.apiKeys = values.apiKeys;
     this.logLevel = values.logLevel;
@@ -94,6 +122,16 @@ const UNIT_BYTES: Readonly<Record<string, number>> = { KB: KIB, MB: MIB };
 
 const SECRET_MIN_LENGTH = 16;
 const SIGNING_SECRET_MIN_LENGTH = 32;
+const TABLE_PREFIX = 'belfry-';
+// It begins the names of the tables and, unless told otherwise, of the queues, which may have 80 characters of these.
+const TABLE_PREFIX_PATTERN = /^[A-Za-z0-9_-]{1,64}$/;
+// Without dots, which S3 allows and no TLS certificate of S3 covers (S3 User Guide, Bucket naming rules).
+const BUCKET_PATTERN = /^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$/;
+// SQS allows 80 characters (SQS API reference, CreateQueue); the dead-letter queue needs 5 more. A name that ends in .fifo is another kind of queue.
+const QUEUE_NAME_PATTERN = /^[A-Za-z0-9_-]{1,75}$/;
+// SES API v2 reference, CreateConfigurationSet.
+const CONFIGURATION_SET_PATTERN = /^[A-Za-z0-9_-]{1,64}$/;
+
 const KEY_NAME_PATTERN = /^[a-z0-9_-]+$/;
 
 // ECS kills a task 30 s after it asked it to stop (stopTimeout's default); the database is closed in the second that is left.
@@ -112,15 +150,23 @@ const ATTEMPTS = 30;
 export function parseSettings(env: Environment): Settings {
   const reader = new EnvironmentReader(env);
   const smtpUrl = reader.smtpUrl('SMTP_URL');
+  const port = reader.integer('PORT', { fallback: 3000, min: 0, max: 65_535 });
+  const host = reader.host('HOST', '127.0.0.1');
+  const engine = reader.oneOf('ENGINE', ENGINES, 'embedded');
+  const mail = reader.mail('MAIL', smtpUrl);
   const settings = new Settings({
-    port: reader.integer('PORT', { fallback: 3000, min: 0, max: 65_535 }),
-    host: reader.host('HOST', '127.0.0.1'),
+    port,
+    host,
     publicUrl: reader.httpUrl('PUBLIC_URL'),
-    engine: reader.oneOf('ENGINE', ENGINES, 'embedded'),
+    roles: reader.roles('ROLES', engine),
+    engine,
+    aws: engine === 'aws' ? reader.aws(host) : undefined,
     dataDir: resolve(reader.text('DATA_DIR') ?? './data'),
-    mail: reader.mail('MAIL', smtpUrl),
+    mail,
     smtpUrl,
     smtpConnections: reader.integer('SMTP_CONNECTIONS', { fallback: 10, min: 1, max: 100 }),
+    sesConfigurationSet:
+      String(mail) === 'ses' ? reader.configurationSet('SES_CONFIGURATION_SET') : undefined,
     mailFrom: reader.mailbox('MAIL_FROM', 'Belfry <belfry@localhost>'),
     apiKeys: reader.apiKeys('API_KEYS'),
     logLevel: reader.oneOf('LOG_LEVEL', LOG_LEVELS, 'info'),
@@ -144,6 +190,29 @@ export function parseSettings(env: Environment): Settings {
   return settings;
 }
 
+/**
+ * What `npm run aws:create` needs of `env`.
+ * @throws {SettingsError} with every fault, not only the first.
+ */
+export function parseInfrastructureSettings(env: Environment): InfrastructureSettings {
+  const reader = new EnvironmentReader(env);
+  const tablePrefix = reader.tablePrefix('TABLE_PREFIX');
+  const settings = {
+    tablePrefix,
+    contentBucket: reader.bucket('CONTENT_BUCKET'),
+    workQueueName: reader.matching('WORK_QUEUE_NAME', {
+      pattern: QUEUE_NAME_PATTERN,
+      fallback: `${tablePrefix}work`,
+      allowed: '1 to 75 characters of A to Z, a to z, 0 to 9, _ and -',
+    }),
+    endpointUrl: reader.httpUrl('AWS_ENDPOINT_URL'),
+  };
+  if (reader.faults.length > 0) {
+    throw new SettingsError(reader.faults);
+  }
+  return settings;
+}
+
 interface Range {
   readonly fallback: number;
   readonly min: number;
@@ -153,14 +222,11 @@ interface Range {
 /** Reads one variable after the other and collects what is wrong; a faulty one yields its fallback, so that reading goes on. */
 class EnvironmentReader {
   readonly faults: string[] = [];
-  readonly #env: Environment;
 
-  constructor(env: Environment) {
-    this.#env = env;
-  }
+  constructor(private readonly env: Environment) {}
 
   text(name: string): string | undefined {
-    const value = this.#env[name]?.trim();
+    const value = this.env[name]?.trim();
     return value === '' ? undefined : value;
   }
 
@@ -214,6 +280,80 @@ class EnvironmentReader {
     );
   }
 
+  /** Each role once, whatever the order given. */
+  roles(name: string, engine: EngineName): readonly ProcessRole[] {
+    const text = this.text(name);
+    if (text === undefined) {
+      return PROCESS_ROLES;
+    }
+    const given = text.split(',').map((role) => role.trim());
+    const roles = PROCESS_ROLES.filter((role) => given.includes(role));
+    if (given.some((role) => PROCESS_ROLES.every((known) => known !== role))) {
+      return this.#refuse(name, text, 'api, worker, or both as api,worker', PROCESS_ROLES);
+    }
+    if (engine === 'embedded' && roles.length < PROCESS_ROLES.length) {
+      return this.#refuse(
+        name,
+        text,
+        'api,worker with the embedded engine, because one process owns its file',
+        PROCESS_ROLES,
+      );
+    }
+    return roles;
+  }
+
+  /** What any number of processes share cannot be made up by each of them, so it must be given. */
+  aws(host: string): AwsSettings {
+    const settings = {
+      tablePrefix: this.tablePrefix('TABLE_PREFIX'),
+      contentBucket: this.bucket('CONTENT_BUCKET'),
+      workQueueUrl: this.httpUrl('WORK_QUEUE_URL') ?? '',
+      endpointUrl: this.httpUrl('AWS_ENDPOINT_URL'),
+    };
+    this.#require('WORK_QUEUE_URL', `the URL of an SQS queue; 'npm run aws:create' makes one and prints it`);
+    this.#require(
+      'SIGNING_SECRET',
+      `one secret for all processes; 'openssl rand -base64 48' makes a good one`,
+    );
+    if (!isLoopback(host)) {
+      this.#require('API_KEYS', `name:role:secret, because HOST ${host} can be reached from other machines`);
+    }
+    return settings;
+  }
+
+  tablePrefix(name: string): string {
+    return this.matching(name, {
+      pattern: TABLE_PREFIX_PATTERN,
+      fallback: TABLE_PREFIX,
+      allowed: '1 to 64 characters of A to Z, a to z, 0 to 9, _ and -',
+    });
+  }
+
+  bucket(name: string): string {
+    const allowed = 'the name of an S3 bucket: 3 to 63 characters of a to z, 0 to 9 and -';
+    this.#require(name, allowed);
+    return this.matching(name, { pattern: BUCKET_PATTERN, fallback: '', allowed });
+  }
+
+  configurationSet(name: string): string | undefined {
+    const text = this.text(name);
+    if (text === undefined || CONFIGURATION_SET_PATTERN.test(text)) {
+      return text;
+    }
+    return this.#refuse(name, text, '1 to 64 characters of A to Z, a to z, 0 to 9, _ and -', undefined);
+  }
+
+  matching(
+    name: string,
+    form: { readonly pattern: RegExp; readonly fallback: string; readonly allowed: string },
+  ): string {
+    const text = this.text(name);
+    if (text === undefined) {
+      return form.fallback;
+    }
+    return form.pattern.test(text) ? text : this.#refuse(name, text, form.allowed, form.fallback);
+  }
+
   smtpUrl(name: string): string | undefined {
     const text = this.text(name);
     if (text === undefined) {
@@ -241,7 +381,7 @@ class EnvironmentReader {
 
   mailbox(name: string, fallback: string): string {
     // Untrimmed: a line break at the end is a fault too, because this goes into a header.
-    const given = this.#env[name] ?? '';
+    const given = this.env[name] ?? '';
     const text = this.text(name);
     if (text === undefined) {
       return fallback;
@@ -355,6 +495,12 @@ class EnvironmentReader {
     return value >= range.min && value <= range.max
       ? value
       : this.#refuse(name, text, measure.allowed, range.fallback);
+  }
+
+  #require(name: string, allowed: string): void {
+    if (this.text(name) === undefined) {
+      this.faults.push(`${name}: is not set, and ENGINE aws needs it; allowed: ${allowed}.`);
+    }
   }
 
   #refuse<Value>(name: string, given: string, allowed: string, fallback: Value): Value {

@@ -33,25 +33,13 @@ export class NotReadyError extends DomainError {
 @Public()
 @Controller('health')
 export class HealthController {
-  readonly #health: HealthCheckService;
-  readonly #indicators: HealthIndicatorService;
-  readonly #readiness: Readiness;
-  readonly #shutdown: Shutdown;
-  readonly #log: Log;
-
   constructor(
-    health: HealthCheckService,
-    indicators: HealthIndicatorService,
-    readiness: Readiness,
-    shutdown: Shutdown,
-    log: Log,
-  ) {
-    this.#health = health;
-    this.#indicators = indicators;
-    this.#readiness = readiness;
-    this.#shutdown = shutdown;
-    this.#log = log;
-  }
+    private readonly health: HealthCheckService,
+    private readonly indicators: HealthIndicatorService,
+    private readonly readiness: Readiness,
+    private readonly shutdown: Shutdown,
+    private readonly log: Log,
+  ) {}
 
   @Get('live')
   @ApiOperation({ summary: 'Is the process running?' })
@@ -65,13 +53,13 @@ export class HealthController {
   @ApiOkResponse({ schema: { example: { status: 'ok', checks: ['database'] } } })
   @ApiProblems(503)
   async ready(): Promise<{ readonly status: 'ok'; readonly checks: readonly string[] }> {
-    if (this.#shutdown.isStopping) {
+    if (this.shutdown.isStopping) {
       throw new NotReadyError([{ pointer: 'server', detail: 'It is stopping.' }]);
     }
     const down: Fault[] = [];
     try {
-      const { details } = await this.#health.check(
-        this.#readiness.probes.map(
+      const { details } = await this.health.check(
+        this.readiness.probes.map(
           (probe): HealthIndicatorFunction =>
             () =>
               this.#attempt(probe, down),
@@ -87,7 +75,7 @@ export class HealthController {
   }
 
   async #attempt(probe: ReadinessProbe, down: Fault[]): Promise<HealthIndicatorResult> {
-    const result = await this.#indicators
+    const result = await this.indicators
       .check(probe.name)
       .attempt(() => this.#check(probe))
       .withTimeout(PROBE_TIMEOUT_MS);
@@ -101,7 +89,7 @@ export class HealthController {
     try {
       await probe.check();
     } catch (error) {
-      this.#log.warn('readiness.lost', { probe: probe.name, err: error });
+      this.log.warn('readiness.lost', { probe: probe.name, err: error });
       throw error;
     }
   }

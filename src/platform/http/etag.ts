@@ -5,6 +5,19 @@ import { InvalidInputError } from '../errors/domain-error.ts';
 // 15 digits: every such number is exact.
 const ETAG_PATTERN = /^"([1-9]\d{0,14})"$/;
 
+/** For the documentation of answers that have it. */
+export const ETAG_DOCS = {
+  ETag: { description: 'The version, for If-Match.', schema: { type: 'string', example: '"1"' } },
+};
+
+/** For the documentation of handlers that take `IfMatch`. */
+export const IF_MATCH_DOCS = {
+  name: 'If-Match',
+  required: false,
+  description: 'The ETag that was read: the change is refused where another came before it.',
+  schema: { type: 'string', pattern: '^(\\*|"[1-9][0-9]{0,14}")$' },
+};
+
 /** The strong entity tag of a version. */
 export function etagOf(version: number): string {
   return `"${version}"`;

@@ -1,6 +1,6 @@
 import { ApiPropertyOptional } from '@nestjs/swagger';
 import { Type } from 'class-transformer';
-import { IsInt, IsOptional, Max, Min } from 'class-validator';
+import { IsOptional, ValidateBy } from 'class-validator';
 import { IsText } from './is-plain-text.ts';
 
 const PAGE_MAX = 1_000;
@@ -10,21 +10,38 @@ const CURSOR_MAX_LENGTH = 1_024;
 
 /** What every list takes. */
 export class ListQuery {
-  @ApiPropertyOptional({ minimum: 1, maximum: PAGE_MAX, default: PAGE_DEFAULT, description: 'Items a page.' })
+  @ApiPropertyOptional({
+    type: 'integer',
+    minimum: 1,
+    maximum: PAGE_MAX,
+    default: PAGE_DEFAULT,
+    description: 'Items a page.',
+  })
   @IsOptional()
   @Type(() => Number)
-  @IsInt({ message: `A whole number from 1 to ${PAGE_MAX} is needed.` })
-  @Min(1, { message: `At least 1 is needed.` })
-  @Max(PAGE_MAX, { message: `At most ${PAGE_MAX} are allowed.` })
+  @IsPageLimit()
   readonly limit: number = PAGE_DEFAULT;
 
   @ApiPropertyOptional({
     description: 'next_cursor of the page before, as it is.',
+    minLength: 1,
     maxLength: CURSOR_MAX_LENGTH,
   })
   @IsOptional()
   @IsText({ min: 1, max: CURSOR_MAX_LENGTH })
   readonly cursor?: string;
+}
+
+/** One rule, so that one mistake is told once. */
+function IsPageLimit(): PropertyDecorator {
+  return ValidateBy({
+    name: 'isPageLimit',
+    validator: {
+      validate: (value: unknown) =>
+        typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= PAGE_MAX,
+      defaultMessage: () => `A whole number from 1 to ${PAGE_MAX} is needed.`,
+    },
+  });
 }
 
 /** One page of a list. */

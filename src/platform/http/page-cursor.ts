@@ -10,11 +10,7 @@ const CURSOR_MAX_LENGTH = 2_000;
 /** Cursors that clients hand back as they are: signed, so that nobody else can make one, and bound to the list they are of. */
 @Injectable()
 export class PageCursors {
-  readonly #key: SigningKey;
-
-  constructor(key: SigningKey) {
-    this.#key = key;
-  }
+  constructor(private readonly key: SigningKey) {}
 
   /** `purpose` names the list, with everything that the position depends on: `subscribers/<group>`. */
   seal(purpose: string, value: unknown): string {
@@ -43,7 +39,7 @@ export class PageCursors {
   }
 
   #mac(purpose: string, payload: Buffer): Buffer {
-    const hmac = createHmac('sha256', this.#key.bytes);
+    const hmac = createHmac('sha256', this.key.bytes);
     // The length parts the two, so that no purpose can be a beginning of another with its payload.
     hmac.update(`cursor:${Buffer.byteLength(purpose)}:${purpose}`).update(payload);
     return hmac.digest().subarray(0, MAC_BYTES);

@@ -28,7 +28,7 @@ export class Problem {
   @ApiProperty({ example: 'Invalid input' })
   readonly title!: string;
 
-  @ApiProperty({ example: 400 })
+  @ApiProperty({ type: 'integer', example: 400 })
   readonly status!: number;
 
   @ApiProperty({ example: '/subject: It is empty.' })
@@ -37,10 +37,17 @@ export class Problem {
   @ApiProperty({ description: 'Stable; what a client branches on.', example: 'invalid-input' })
   readonly code!: string;
 
-  @ApiProperty({ type: [ProblemFault], required: false })
+  @ApiProperty({
+    type: [ProblemFault],
+    required: false,
+    description: 'What is wrong with the request, each with its place.',
+  })
   readonly errors?: readonly ProblemFault[];
 
-  @ApiProperty({ description: 'As in the header X-Request-Id, and in the log.', example: '0f7a1c9e-…' })
+  @ApiProperty({
+    description: 'As in the header X-Request-Id, and in the log.',
+    example: '0f7a1c9e-3b52-4c1d-9a0e-6f1f3c2b8d47',
+  })
   readonly request_id!: string;
 }
 

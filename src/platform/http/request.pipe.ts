@@ -4,6 +4,7 @@ import { type Fault, InvalidInputError } from '../errors/domain-error.ts';
 
 const PLAIN_TYPES: readonly unknown[] = [undefined, Object, Array, String, Number, Boolean];
 const MAX_FAULTS = 100;
+const NO_BODY: Fault = { pointer: '', detail: 'The request has no body; a JSON object is needed.' };
 
 /** Carries class-validator's findings to where it is known what they are about. */
 class Findings extends Error {
@@ -30,21 +31,22 @@ export class RequestPipe extends ValidationPipe {
 
   override async transform(value: unknown, metadata: ArgumentMetadata): Promise<unknown> {
     const isBody = metadata.type === 'body';
-    if (isBody && value !== undefined && !PLAIN_TYPES.includes(metadata.metatype) && !isJsonObject(value)) {
+    if (isBody && value !== undefined && isDto(metadata) && !isJsonObject(value)) {
       throw new InvalidInputError([{ pointer: '', detail: 'The body must be a JSON object.' }]);
     }
     try {
       const checked: unknown = await super.transform(value, metadata);
+      if (isBody && value === undefined && isDto(metadata)) {
+        // Where every property may be left out, nothing is missing but the body: never what was meant.
+        throw new InvalidInputError([NO_BODY]);
+      }
       return checked;
     } catch (error) {
       if (!(error instanceof Findings)) {
         throw error;
       }
       const faults = error.errors.flatMap((finding) => faultsOf(finding, isBody ? '/' : ''));
-      const missing =
-        isBody && value === undefined
-          ? [{ pointer: '', detail: 'The request has no body; a JSON object is needed.' }]
-          : [];
+      const missing = isBody && value === undefined ? [NO_BODY] : [];
       throw new InvalidInputError([...missing, ...firstOf(faults)], { cause: error });
     }
   }
@@ -62,11 +64,16 @@ function firstOf(faults: readonly Fault[]): readonly Fault[] {
 /** Parameters of the path and the query are named, not pointed to. */
 function faultsOf(finding: ValidationError, prefix: string): readonly Fault[] {
   const pointer = `${prefix}${finding.property.replaceAll('~', '~0').replaceAll('/', '~1')}`;
+  const unknown = `This is an unknown ${prefix === '' ? 'parameter' : 'property'}.`;
   const own = Object.entries(finding.constraints ?? {}).map(([rule, message]) => ({
     pointer,
-    detail: rule === 'whitelistValidation' ? 'This is an unknown property.' : sentence(message),
+    detail: rule === 'whitelistValidation' ? unknown : sentence(message),
   }));
   return [...own, ...(finding.children ?? []).flatMap((child) => faultsOf(child, `${pointer}/`))];
+}
+
+function isDto({ metatype }: ArgumentMetadata): boolean {
+  return !PLAIN_TYPES.includes(metatype);
 }
 
 function isJsonObject(value: unknown): boolean {

@@ -10,17 +10,14 @@ import { Log } from '../logging/log.ts';
  */
 @Injectable()
 export class Shutdown {
-  readonly #clock: Clock;
-  readonly #settings: Settings;
-  readonly #log: Log;
   readonly #controller = new AbortController();
   #deadlineAt: Temporal.Instant | undefined;
 
-  constructor(clock: Clock, settings: Settings, log: Log) {
-    this.#clock = clock;
-    this.#settings = settings;
-    this.#log = log;
-  }
+  constructor(
+    private readonly clock: Clock,
+    private readonly settings: Settings,
+    private readonly log: Log,
+  ) {}
 
   get isStopping(): boolean {
     return this.#controller.signal.aborted;
@@ -41,18 +38,18 @@ export class Shutdown {
     if (this.isStopping) {
       return;
     }
-    this.#deadlineAt = plusMs(this.#clock.now(), this.#settings.shutdownGraceMs);
-    this.#log.info('shutdown.begun', { grace_ms: this.#settings.shutdownGraceMs });
+    this.#deadlineAt = plusMs(this.clock.now(), this.settings.shutdownGraceMs);
+    this.log.info('shutdown.begun', { grace_ms: this.settings.shutdownGraceMs });
     this.#controller.abort();
   }
 
   /** Waits for `work`, but not beyond the deadline; true when it ended in time. What was not waited for goes on. */
   async waitFor(work: Promise<unknown>): Promise<boolean> {
-    const deadlineAt = this.#deadlineAt ?? plusMs(this.#clock.now(), this.#settings.shutdownGraceMs);
+    const deadlineAt = this.#deadlineAt ?? plusMs(this.clock.now(), this.settings.shutdownGraceMs);
     const late = Promise.withResolvers<false>();
     // Not the clock's unreferenced timer alone: nothing else may keep the process alive while it waits.
-    const keepAlive = setInterval(() => undefined, Math.max(msBetween(this.#clock.now(), deadlineAt), 1));
-    const disarm = this.#clock.arm(deadlineAt, () => late.resolve(false));
+    const keepAlive = setInterval(() => undefined, Math.max(msBetween(this.clock.now(), deadlineAt), 1));
+    const disarm = this.clock.arm(deadlineAt, () => late.resolve(false));
     try {
       return await Promise.race([work.then(() => true), late.promise]);
     } finally {

@@ -13,25 +13,21 @@ export interface LogSink {
  * into `err`. Within a request the line carries the request's id.
  */
 export class Log {
-  readonly #sink: LogSink;
-
-  constructor(sink: LogSink) {
-    this.#sink = sink;
-  }
+  constructor(private readonly sink: LogSink) {}
 
   debug(event: string, fields: LogFields = {}): void {
-    this.#sink.debug(fields, event);
+    this.sink.debug(fields, event);
   }
 
   info(event: string, fields: LogFields = {}): void {
-    this.#sink.info(fields, event);
+    this.sink.info(fields, event);
   }
 
   warn(event: string, fields: LogFields = {}): void {
-    this.#sink.warn(fields, event);
+    this.sink.warn(fields, event);
   }
 
   error(event: string, fields: LogFields = {}): void {
-    this.#sink.error(fields, event);
+    this.sink.error(fields, event);
   }
 }

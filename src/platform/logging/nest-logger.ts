@@ -4,34 +4,30 @@ import { Log } from './log.ts';
 /** Where Nest itself logs: what it says at start is of interest to developers only, what it warns of is not. */
 @Injectable()
 export class NestLogger implements LoggerService {
-  readonly #log: Log;
-
-  constructor(log: Log) {
-    this.#log = log;
-  }
+  constructor(private readonly events: Log) {}
 
   log(message: unknown, ...params: unknown[]): void {
-    this.#log.debug('nest.reported', fieldsOf(message, params));
+    this.events.debug('nest.reported', fieldsOf(message, params));
   }
 
   debug(message: unknown, ...params: unknown[]): void {
-    this.#log.debug('nest.reported', fieldsOf(message, params));
+    this.events.debug('nest.reported', fieldsOf(message, params));
   }
 
   verbose(message: unknown, ...params: unknown[]): void {
-    this.#log.debug('nest.reported', fieldsOf(message, params));
+    this.events.debug('nest.reported', fieldsOf(message, params));
   }
 
   warn(message: unknown, ...params: unknown[]): void {
-    this.#log.warn('nest.warned', fieldsOf(message, params));
+    this.events.warn('nest.warned', fieldsOf(message, params));
   }
 
   error(message: unknown, ...params: unknown[]): void {
-    this.#log.error('nest.failed', fieldsOf(message, params));
+    this.events.error('nest.failed', fieldsOf(message, params));
   }
 
   fatal(message: unknown, ...params: unknown[]): void {
-    this.#log.error('nest.failed', fieldsOf(message, params));
+    this.events.error('nest.failed', fieldsOf(message, params));
   }
 }
 

@@ -13,13 +13,10 @@ type EndEvent = 'request.completed' | 'request.aborted';
 /** Writes one line for every request, never with headers, bodies or addresses, and gives its id to every line written within it. */
 @Injectable()
 export class RequestLog {
-  readonly #pino: PinoLogger;
-  readonly #log: Log;
-
-  constructor(pino: PinoLogger, log: Log) {
-    this.#pino = pino;
-    this.#log = log;
-  }
+  constructor(
+    private readonly pino: PinoLogger,
+    private readonly log: Log,
+  ) {}
 
   /** Goes on with the request, and writes its line when it has ended. */
   begin(request: FastifyRequest, reply: FastifyReply, proceed: () => void): void {
@@ -31,7 +28,7 @@ export class RequestLog {
       reply.raw.once('finish', () => (event = 'request.completed')).once('close', close);
       proceed();
     };
-    this.#pino.runInContext(goOn, { bindings: { request_id: request.id } });
+    this.pino.runInContext(goOn, { bindings: { request_id: request.id } });
   }
 
   #report(event: EndEvent, request: FastifyRequest, reply: FastifyReply): void {
@@ -43,9 +40,9 @@ export class RequestLog {
       key: callerOf(request.raw)?.name,
     };
     if (QUIET_PATHS.test(request.originalUrl)) {
-      this.#log.debug(event, fields);
+      this.log.debug(event, fields);
     } else {
-      this.#log.info(event, fields);
+      this.log.info(event, fields);
     }
   }
 }

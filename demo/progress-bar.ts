@@ -1,0 +1,41 @@
+import type { WriteStream } from 'node:tty';
+
+const WIDTH = 40;
+// How often a plain line is written where there is no terminal: at every quarter.
+const PLAIN_STEPS = 4;
+
+/** Drawn over and over on a terminal; a few plain lines otherwise. */
+export class ProgressBar {
+  readonly #stream: WriteStream;
+  readonly #total: number;
+  #last = '';
+
+  constructor(stream: WriteStream, total: number) {
+    this.#stream = stream;
+    this.#total = total;
+  }
+
+  show(count: number, note: string): void {
+    const share = Math.min(1, count / this.#total);
+    if (this.#stream.isTTY) {
+      const filled = Math.round(share * WIDTH);
+      const bar = '█'.repeat(filled) + '░'.repeat(WIDTH - filled);
+      this.#write(`\r  ${bar} ${count}/${this.#total} ${note}\u001b[K`);
+      return;
+    }
+    const [status = ''] = note.split(',', 1);
+    const step = Math.floor(share * PLAIN_STEPS);
+    this.#write(`  ${status}, ${(step / PLAIN_STEPS) * 100} %\n`);
+  }
+
+  end(): void {
+    this.#stream.write(this.#stream.isTTY ? '\n\n' : '\n');
+  }
+
+  #write(text: string): void {
+    if (text !== this.#last) {
+      this.#last = text;
+      this.#stream.write(text);
+    }
+  }
+}
