@@ -25,7 +25,7 @@ export default defineConfig({
       },
       {
         extends: true,
-        test: { name: 'localstack', include: LOCALSTACK_TESTS },
+        test: { name: 'localstack', include: LOCALSTACK_TESTS, globalSetup: ['test/support/localstack.ts'] },
       },
     ],
   },

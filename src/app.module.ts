@@ -1,12 +1,30 @@
-import { Module } from '@nestjs/common';
+import { type DynamicModule, Module, type Type } from '@nestjs/common';
 import { DeliveryModule } from './delivery/delivery.module.ts';
-import { SqliteEngineModule } from './engines/sqlite/sqlite-engine.module.ts';
 import { GroupsModule } from './groups/groups.module.ts';
+import type { Settings } from './platform/config/settings.ts';
+import { assertNever } from './platform/errors/assert-never.ts';
 import { PlatformModule } from './platform/platform.module.ts';
 import { ScheduleModule } from './schedule/schedule.module.ts';
 
 /** The only file that names every module. */
-@Module({
-  imports: [PlatformModule, SqliteEngineModule, GroupsModule, ScheduleModule, DeliveryModule],
-})
-export class AppModule {}
+@Module({})
+export class AppModule {
+  static async for(settings: Settings): Promise<DynamicModule> {
+    return {
+      module: AppModule,
+      imports: [PlatformModule, await engineOf(settings), GroupsModule, ScheduleModule, DeliveryModule],
+    };
+  }
+}
+
+/** Loaded when it is chosen: nothing of the AWS SDK is read on the embedded engine. */
+async function engineOf(settings: Settings): Promise<Type> {
+  switch (settings.engine) {
+    case 'embedded':
+      return (await import('./engines/sqlite/sqlite-engine.module.ts')).SqliteEngineModule;
+    case 'aws':
+      return (await import('./engines/aws/aws-engine.module.ts')).AwsEngineModule;
+    default:
+      return assertNever(settings.engine);
+  }
+}

@@ -2,12 +2,15 @@ import { NestFactory } from '@nestjs/core';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { AppModule } from './app.module.ts';
 import { DataLockedError } from './engines/sqlite/data-lock.ts';
-import { Settings, SettingsError } from './platform/config/settings.ts';
+import { readEnvironment } from './platform/config/environment.ts';
+import { parseSettings, type Settings, SettingsError } from './platform/config/settings.ts';
 import { setupOpenApi } from './platform/http/openapi.ts';
 import { configureServer, newAdapter } from './platform/http/server.ts';
+import { keepHeapSmall } from './platform/lifecycle/heap.ts';
 import { Log } from './platform/logging/log.ts';
 import { NestLogger } from './platform/logging/nest-logger.ts';
 
+keepHeapSmall();
 try {
   await serve();
 } catch (error) {
@@ -16,12 +19,12 @@ try {
 }
 
 async function serve(): Promise<void> {
-  const app = await NestFactory.create<NestFastifyApplication>(AppModule, newAdapter(), {
+  const settings = parseSettings(readEnvironment());
+  const app = await NestFactory.create<NestFastifyApplication>(await AppModule.for(settings), newAdapter(), {
     bufferLogs: true,
     autoFlushLogs: false,
     abortOnError: false,
   });
-  const settings = app.get(Settings);
   app.useLogger(app.get(NestLogger));
   app.flushLogs();
   app.enableShutdownHooks(['SIGTERM', 'SIGINT'], { useProcessExit: true });

@@ -1,11 +1,12 @@
 import { type BeforeApplicationShutdown, Injectable, type OnApplicationBootstrap } from '@nestjs/common';
+import { Settings } from '../platform/config/settings.ts';
 import { Shutdown } from '../platform/lifecycle/shutdown.ts';
 import { Log } from '../platform/logging/log.ts';
 import { Channel } from './channels/channel.ts';
 import { DueScanner } from './due-scanner.ts';
 import { Worker } from './worker.ts';
 
-/** Runs scanner and worker for as long as the application runs. */
+/** Runs scanner and worker for as long as a process in the role `worker` runs. */
 @Injectable()
 export class DeliveryRunner implements OnApplicationBootstrap, BeforeApplicationShutdown {
   constructor(
@@ -13,12 +14,15 @@ export class DeliveryRunner implements OnApplicationBootstrap, BeforeApplication
     private readonly worker: Worker,
     private readonly channel: Channel,
     private readonly shutdown: Shutdown,
+    private readonly settings: Settings,
     private readonly log: Log,
   ) {}
 
   onApplicationBootstrap(): void {
-    this.scanner.start();
-    this.worker.start();
+    if (this.settings.roles.includes('worker')) {
+      this.scanner.start();
+      this.worker.start();
+    }
   }
 
   /** What is in flight ends and is settled; the rest is given back, so that nothing waits for a lease to end. */

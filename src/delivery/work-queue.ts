@@ -5,7 +5,8 @@ export interface Task {
   readonly pointer: BatchPointer;
   /**
    * Says that this worker is through with it, well or not: after the ledger was written, never before. A batch that is not settled
-   * then is found by its message's wake. A second call does nothing.
+   * then is found by its message's wake. Never rejects: a
+   * task that is handed out once more does no harm. A second call does nothing.
    */
   done(): Promise<void>;
 }

@@ -167,7 +167,10 @@ describe('a Liquid template', () => {
 });
 
 describe('the text of a Liquid template that has none', () => {
-  const ada = aRecipient({ name: 'Ada & Co', attributes: { city: 'Zürich', vip: true, items: ['a<b', 'c'] } });
+  const ada = aRecipient({
+    name: 'Ada & Co',
+    attributes: { city: 'Zürich', vip: true, items: ['a<b', 'c'] },
+  });
 
   it.each([
     ['variables', '<h1>Dear {{ name }}</h1><p>Greetings to {{ attributes.city }}</p>'],

@@ -17,16 +17,14 @@ import type { Message, MessageKey } from '../../src/schedule/message.ts';
 import type { Engine } from '../contract/engine.ts';
 import { aContent, aGroupName, anInstant, aNewcomer } from '../support/builders.ts';
 
-/** A channel that takes everything, unless `answer` says otherwise, and remembers it. */
+type Answer = (mail: Mail) => SendResult | Promise<SendResult>;
+
+/** A channel that takes everything, unless it is told otherwise, and remembers it. */
 export class FakeChannel extends Channel {
   override readonly name = 'outbox';
   override readonly window: number;
   readonly taken: Mail[] = [];
-  /** Decides for one mail; may throw, as a process that dies does. */
-  answer: (mail: Mail) => SendResult | Promise<SendResult> = () => ({
-    kind: 'accepted',
-    providerId: randomUUID(),
-  });
+  #answer: Answer = () => ({ kind: 'accepted', providerId: randomUUID() });
 
   constructor(window = 10) {
     super();
@@ -36,7 +34,7 @@ export class FakeChannel extends Channel {
   override send(mails: readonly Mail[]): Promise<readonly SendResult[]> {
     return Promise.all(
       mails.map(async (mail) => {
-        const result = await this.answer(mail);
+        const result = await this.#answer(mail);
         if (result.kind === 'accepted') {
           this.taken.push(mail);
         }
@@ -46,6 +44,11 @@ export class FakeChannel extends Channel {
   }
 
   override async close(): Promise<void> {}
+
+  /** Decides for one mail from now on; may throw, as a process that dies does. */
+  answerWith(answer: Answer): void {
+    this.#answer = answer;
+  }
 
   /** To whom it was handed, in order of address. */
   get recipients(): readonly string[] {

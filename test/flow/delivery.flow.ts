@@ -199,10 +199,11 @@ export function describeDeliveryFlow(openEngine: OpenEngine): void {
 
       it('is an outcome for a rejected address, at once and for it alone', async () => {
         await belfry.subscribe('ada@example.com', 'bob@example.com');
-        belfry.channel.answer = (mail) =>
+        belfry.channel.answerWith((mail) =>
           mail.to === 'bob@example.com'
             ? { kind: 'rejected', reason: '550 5.1.1 No such user' }
-            : { kind: 'accepted', providerId: '1' };
+            : { kind: 'accepted', providerId: '1' },
+        );
         const key = await belfry.scheduleMessage();
 
         await belfry.runOnce();
@@ -216,10 +217,11 @@ export function describeDeliveryFlow(openEngine: OpenEngine): void {
       it('brings a deferred delivery back later, and only that', async () => {
         await belfry.subscribe('ada@example.com', 'bob@example.com');
         let isGreylisted = true;
-        belfry.channel.answer = (mail) =>
+        belfry.channel.answerWith((mail) =>
           mail.to === 'bob@example.com' && isGreylisted
             ? { kind: 'deferred', reason: '451 4.7.1 Greylisted' }
-            : { kind: 'accepted', providerId: '1' };
+            : { kind: 'accepted', providerId: '1' },
+        );
         const key = await belfry.scheduleMessage();
         await belfry.runOnce();
         expect(await belfry.message(key)).toMatchObject({
@@ -243,7 +245,7 @@ export function describeDeliveryFlow(openEngine: OpenEngine): void {
         restart({ MAX_ATTEMPTS: '3' });
         await belfry.subscribe('ada@example.com');
         let tries = 0;
-        belfry.channel.answer = () => ({ kind: 'deferred', reason: `451 try ${(tries += 1)}` });
+        belfry.channel.answerWith(() => ({ kind: 'deferred', reason: `451 try ${(tries += 1)}` }));
         const key = await belfry.scheduleMessage();
 
         await runDays(1);
@@ -257,7 +259,7 @@ export function describeDeliveryFlow(openEngine: OpenEngine): void {
 
       it('ends as failed what is deferred until the message expires', async () => {
         await belfry.subscribe('ada@example.com');
-        belfry.channel.answer = () => ({ kind: 'deferred', reason: '451 Later' });
+        belfry.channel.answerWith(() => ({ kind: 'deferred', reason: '451 Later' }));
         const key = await belfry.scheduleMessage({ expiresAt: plusMs(anInstant(), HOUR_MS) });
 
         await runDays(1);
@@ -270,10 +272,11 @@ export function describeDeliveryFlow(openEngine: OpenEngine): void {
       it('stops the message where every mail would be refused, and lets it go on from there', async () => {
         await belfry.subscribe(...addresses(30));
         let isMended = false;
-        belfry.channel.answer = () =>
+        belfry.channel.answerWith(() =>
           isMended || belfry.channel.taken.length < 10
             ? { kind: 'accepted', providerId: '1' }
-            : { kind: 'refused', reason: '535 5.7.8 Authentication failed' };
+            : { kind: 'refused', reason: '535 5.7.8 Authentication failed' },
+        );
         const key = await belfry.scheduleMessage();
         await belfry.runOnce();
         expect(await belfry.message(key)).toMatchObject({
@@ -303,12 +306,12 @@ export function describeDeliveryFlow(openEngine: OpenEngine): void {
         async ({ onUnknown, outcome, unknownAttempts, attempt, mails }) => {
           await belfry.subscribe('ada@example.com');
           let handedOver = 0;
-          belfry.channel.answer = () => {
+          belfry.channel.answerWith(() => {
             handedOver += 1;
             return handedOver === 1
               ? { kind: 'unknown', reason: 'The connection broke.' }
               : { kind: 'accepted', providerId: '2' };
-          };
+          });
           const key = await belfry.scheduleMessage({ onUnknown });
 
           await runDays(1);
@@ -323,13 +326,13 @@ export function describeDeliveryFlow(openEngine: OpenEngine): void {
       /** Runs `act` when the channel has taken `count` mails. */
       function when(count: number, act: () => Promise<unknown>): void {
         let hasActed = false;
-        belfry.channel.answer = async () => {
+        belfry.channel.answerWith(async () => {
           if (!hasActed && belfry.channel.taken.length >= count) {
             hasActed = true;
             await act();
           }
           return { kind: 'accepted', providerId: '1' };
-        };
+        });
       }
 
       it('a cancelled message stops before the next window, and every delivery has its outcome', async () => {
@@ -469,11 +472,11 @@ export function describeDeliveryFlow(openEngine: OpenEngine): void {
 
         expect(belfry.channel.taken).toHaveLength(20 + twice);
         expect(new Set(belfry.channel.recipients)).toEqual(new Set(addresses(20)));
-        expect(await belfry.deliveries(key)).toEqual(
-          addresses(20).map((email) =>
-            expect.objectContaining({ email, outcome: 'sent', attempt: 2, unknownAttempts: 1 }),
-          ),
-        );
+        const deliveries = await belfry.deliveries(key);
+        expect(deliveries.map(({ email }) => email)).toEqual(addresses(20));
+        expect(new Set(deliveries.map(({ outcome }) => outcome))).toEqual(new Set(['sent']));
+        expect(new Set(deliveries.map(({ attempt }) => attempt))).toEqual(new Set([2]));
+        expect(new Set(deliveries.map(({ unknownAttempts }) => unknownAttempts))).toEqual(new Set([1]));
       });
 
       it('does not put in doubt the windows before the one in flight, nor those after it', async () => {

@@ -105,6 +105,8 @@ describe('parseSettings', () => {
     ['ROLES', 'worker,web'],
     ['ROLES', 'api'],
     ['ROLES', 'worker'],
+    ['SES_CONFIGURATION_SET', 'with spaces'],
+    ['SES_CONFIGURATION_SET', 'x'.repeat(65)],
     ['SMTP_CONNECTIONS', '0'],
     ['SMTP_CONNECTIONS', '101'],
     ['MAIL_FROM', 'Belfry'],
@@ -129,28 +131,6 @@ describe('parseSettings', () => {
       }),
     );
   });
-
-  it.each(['embedded', 'aws'])('sends by SES with ENGINE %s', (engine) => {
-    const settings = parseSettings({
-      ...AWS_ENV,
-      ENGINE: engine,
-      MAIL: 'ses',
-      SES_CONFIGURATION_SET: 'belfry_Events-1',
-    });
-
-    expect(settings.mail).toBe('ses');
-    expect(settings.sesConfigurationSet).toBe('belfry_Events-1');
-  });
-
-  it.each(['with spaces', 'x'.repeat(65)])(
-    'refuses SES_CONFIGURATION_SET=%s where mail goes by SES',
-    (name) => {
-      const env = { SES_CONFIGURATION_SET: name };
-
-      expect(() => parseSettings({ ...env, MAIL: 'ses' })).toThrow(/SES_CONFIGURATION_SET: got .*1 to 64/);
-      expect(parseSettings(env).sesConfigurationSet).toBeUndefined();
-    },
-  );
 
   describe('with ENGINE aws', () => {
     it('needs a bucket, a queue and a secret that all processes share', () => {

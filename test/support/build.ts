@@ -13,9 +13,13 @@ export async function setup(): Promise<void> {
     return;
   }
   try {
-    await promisify(execFile)(process.execPath, ['node_modules/@nestjs/cli/bin/nest.js', 'build'], {
-      cwd: ROOT,
-    });
+    await promisify(execFile)(
+      process.execPath,
+      ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json'],
+      {
+        cwd: ROOT,
+      },
+    );
   } catch (error) {
     await rm(join(ROOT, BUILD_INFO), { force: true }); // or the next run would take what there is for complete
     const said = error instanceof Error && 'stdout' in error ? String(error.stdout) : '';
@@ -25,7 +29,7 @@ export async function setup(): Promise<void> {
 
 async function isUpToDate(): Promise<boolean> {
   const builtAtMs = await modifiedAtMs(BUILD_INFO);
-  for await (const path of glob(['src/**/*.ts', 'package-lock.json', 'tsconfig*.json', 'nest-cli.json'], {
+  for await (const path of glob(['src/**/*.ts', 'package-lock.json', 'tsconfig*.json'], {
     cwd: ROOT,
   })) {
     if ((await modifiedAtMs(path)) > builtAtMs) {

@@ -44,7 +44,7 @@ export interface Answer {
 export async function startTestApp(plan: TestAppPlan = {}): Promise<TestApp> {
   const dataDir = await mkdtemp(join(tmpdir(), 'belfry-'));
   const settings = parseSettings({ PORT: '0', LOG_LEVEL: 'silent', DATA_DIR: dataDir, ...plan.env });
-  const module = await Test.createTestingModule({ imports: [AppModule] })
+  const module = await Test.createTestingModule({ imports: [await AppModule.for(settings)] })
     .overrideProvider(Settings)
     .useValue(settings)
     .overrideProvider(Clock)

@@ -57,7 +57,7 @@ export class Settings {
   /** Present where `mail` is `smtp`. May hold a password: never logged. */
   readonly smtpUrl: string | undefined;
   readonly smtpConnections: number;
-  /** Only where `mail` is `ses`. */
+  /** For `mail` `ses`: where SES publishes what became of each mail. */
   readonly sesConfigurationSet: string | undefined;
   /** A mailbox such as `Belfry <belfry@example.com>`. */
   readonly mailFrom: string;
@@ -165,8 +165,7 @@ export function parseSettings(env: Environment): Settings {
     mail,
     smtpUrl,
     smtpConnections: reader.integer('SMTP_CONNECTIONS', { fallback: 10, min: 1, max: 100 }),
-    sesConfigurationSet:
-      String(mail) === 'ses' ? reader.configurationSet('SES_CONFIGURATION_SET') : undefined,
+    sesConfigurationSet: reader.configurationSet('SES_CONFIGURATION_SET'),
     mailFrom: reader.mailbox('MAIL_FROM', 'Belfry <belfry@localhost>'),
     apiKeys: reader.apiKeys('API_KEYS'),
     logLevel: reader.oneOf('LOG_LEVEL', LOG_LEVELS, 'info'),

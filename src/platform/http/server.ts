@@ -24,6 +24,16 @@ export class ServerStoppingError extends DomainError {
   }
 }
 
+/** A process that is a worker only was asked for something of the API. */
+export class ApiNotServedError extends DomainError {
+  readonly kind = 'not-found';
+  readonly code = 'api-not-served';
+
+  constructor() {
+    super('This process is a worker (ROLES=worker) and serves /health only.');
+  }
+}
+
 // Longer than any address or key, so that such a parameter reaches a handler that says what is wrong with it.
 const MAX_PARAM_LENGTH = 2048;
 
@@ -67,6 +77,15 @@ export async function configureServer(app: NestFastifyApplication): Promise<void
   const requests = new RequestsInHand();
   receiveRequests(adapter, app.get(RequestLog), requests);
   stopGently(app, shutdown, requests);
+  if (!app.get(Settings).roles.includes('api')) {
+    serveHealthOnly(adapter);
+  }
+}
+
+function serveHealthOnly(adapter: FastifyAdapter): void {
+  adapter.getInstance().addHook('onRequest', (request, _reply, done) => {
+    done(request.url.startsWith('/health/') ? undefined : new ApiNotServedError());
+  });
 }
 
 /** The first hook of all: what refuses a request later on is logged, has its id and is waited for like any other. */

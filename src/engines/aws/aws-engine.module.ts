@@ -1,0 +1,71 @@
+import { Global, Module, type OnApplicationShutdown } from '@nestjs/common';
+import { DeliveryStore } from '../../delivery/delivery-store.ts';
+import { WorkQueue } from '../../delivery/work-queue.ts';
+import { GroupStore } from '../../groups/group-store.ts';
+import { SubscriberStore } from '../../groups/subscriber-store.ts';
+import { type AwsSettings, Settings } from '../../platform/config/settings.ts';
+import { Readiness } from '../../platform/health/readiness.ts';
+import { MessageStore } from '../../schedule/message-store.ts';
+import { AwsClients, openAwsClients } from './aws-clients.ts';
+import { AwsNames } from './aws-names.ts';
+import { ContentSweeper } from './content-sweeper.ts';
+import { AwsDeliveryStore } from './delivery-store.ts';
+import { AwsGroupStore } from './group-store.ts';
+import { AwsMessageStore } from './message-store.ts';
+import { readItem } from './read-items.ts';
+import { AwsSubscriberStore } from './subscriber-store.ts';
+import { SweepRunner } from './sweep-runner.ts';
+import { SqsWorkQueue } from './work-queue.ts';
+
+/** The `aws` engine: every store on DynamoDB, S3 and SQS. It is told the names of what is there, and makes nothing. */
+@Global()
+@Module({
+  providers: [
+    {
+      provide: AwsClients,
+      useFactory: (settings: Settings): AwsClients => openAwsClients(awsOf(settings).endpointUrl),
+      inject: [Settings],
+    },
+    {
+      provide: AwsNames,
+      useFactory: (settings: Settings): AwsNames => new AwsNames(awsOf(settings)),
+      inject: [Settings],
+    },
+    { provide: GroupStore, useClass: AwsGroupStore },
+    { provide: SubscriberStore, useClass: AwsSubscriberStore },
+    { provide: MessageStore, useClass: AwsMessageStore },
+    { provide: DeliveryStore, useClass: AwsDeliveryStore },
+    SqsWorkQueue,
+    { provide: WorkQueue, useExisting: SqsWorkQueue },
+    ContentSweeper,
+    SweepRunner,
+  ],
+  exports: [GroupStore, SubscriberStore, MessageStore, DeliveryStore, WorkQueue],
+})
+export class AwsEngineModule implements OnApplicationShutdown {
+  constructor(
+    readiness: Readiness,
+    names: AwsNames,
+    private readonly clients: AwsClients,
+    private readonly queue: SqsWorkQueue,
+  ) {
+    readiness.register({
+      name: 'dynamodb',
+      check: async () => {
+        await readItem(clients.dynamo, names.tables.groups, { group_name: '#readiness' });
+      },
+    });
+  }
+
+  async onApplicationShutdown(): Promise<void> {
+    await this.queue.close(); // a poll that were cut now would swallow what it takes
+    this.clients.close();
+  }
+}
+
+function awsOf(settings: Settings): AwsSettings {
+  if (!settings.aws) {
+    throw new Error('The aws engine was loaded without its settings.');
+  }
+  return settings.aws;
+}

@@ -1,0 +1,30 @@
+import type { TableDefinition } from './tables.ts';
+
+export type TableNames = Readonly<Record<TableDefinition['name'], string>>;
+
+/** What everything of this installation is called on AWS. Made by infra/ or by `npm run aws:create`; the application is only told. */
+export class AwsNames {
+  readonly tables: TableNames;
+  readonly contentBucket: string;
+  readonly workQueueUrl: string;
+
+  constructor(values: {
+    readonly tablePrefix: string;
+    readonly contentBucket: string;
+    readonly workQueueUrl: string;
+  }) {
+    this.tables = tableNames(values.tablePrefix);
+    this.contentBucket = values.contentBucket;
+    this.workQueueUrl = values.workQueueUrl;
+  }
+}
+
+/** The tables of `tables.ts` as they are called in this account. */
+export function tableNames(prefix: string): TableNames {
+  return {
+    groups: `${prefix}groups`,
+    subscribers: `${prefix}subscribers`,
+    messages: `${prefix}messages`,
+    deliveries: `${prefix}deliveries`,
+  };
+}

@@ -1,0 +1,154 @@
+import type { Batch, BatchPointer, ClaimedBatch } from '../../delivery/batch.ts';
+import { type Outcome, OUTCOMES } from '../../delivery/delivery.ts';
+import type { Progress } from '../../delivery/delivery-store.ts';
+import { isGroupName } from '../../groups/group.ts';
+import { isSubscriberKey } from '../../groups/subscriber.ts';
+import type { SubscriberRange } from '../../groups/subscriber-store.ts';
+import { DAY_MS, plusMs, SECOND_MS } from '../../platform/clock/clock.ts';
+import type { ClaimTerms } from '../../schedule/message-store.ts';
+import { isMessageKey } from '../../schedule/message.ts';
+import { branded, instant, integer, type Item, optionalBranded, optionalInteger, text } from './item.ts';
+import { ItemUpdate } from './item-update.ts';
+import { LEASE_ATTRIBUTES, leaseFree, leaseHeld } from './message-item.ts';
+import type { Key } from './read-items.ts';
+
+/*
+ * A batch as an item of the table `deliveries`. It is small (some 300 bytes), so that the state of all batches of a message can
+ * be read; what became of each delivery is in the outcomes item beside it. An attribute that is absent is a lease that nobody
+ * holds, or nobody in flight.
+ */
+
+/** How many deliveries of the batch have each outcome: says which batches are worth reading for one of them. */
+export type Tally = Readonly<Record<Outcome, number>>;
+
+// Who got what is asked after a year, when the books of the year are closed; a month more to do it in.
+const KEEP_MS = 400 * DAY_MS;
+
+export const BATCH_PREFIX = 'batch#';
+const IN_FLIGHT_ATTRIBUTES = ['in_flight_first', 'in_flight_last'] as const;
+
+const claimable = `batch_state = :open AND available_at <= :now AND ${leaseFree}`;
+
+export function batchKey({ messageKey, first }: Pick<BatchPointer, 'messageKey' | 'first'>): Key {
+  return { message_key: messageKey, first_subscriber: `${BATCH_PREFIX}${first}` };
+}
+
+export function tallyAttribute(outcome: Outcome): string {
+  return `${outcome}_count`;
+}
+
+/** When DynamoDB may remove what is kept of a batch. */
+export function expiresAtEpochSeconds(batch: Batch): number {
+  return Math.floor(plusMs(batch.cutAt, KEEP_MS).epochMilliseconds / SECOND_MS);
+}
+
+/** A batch that has just been cut. */
+export function newBatchItem(batch: Batch, now: Temporal.Instant): Item {
+  return {
+    ...batchKey(batch),
+    group_name: batch.group,
+    last_subscriber: batch.last,
+    subscriber_count: batch.count,
+    cut_at: batch.cutAt.epochMilliseconds,
+    batch_state: 'open',
+    available_at: now.epochMilliseconds,
+    expires_at_epoch_seconds: expiresAtEpochSeconds(batch),
+  };
+}
+
+/** A filter for what can be claimed, and its values. */
+export function claimableAt(now: Temporal.Instant): { readonly condition: string; readonly values: Item } {
+  return { condition: claimable, values: { ':open': 'open', ':now': now.epochMilliseconds } };
+}
+
+export function claimUpdate(terms: ClaimTerms): ItemUpdate {
+  const { condition, values } = claimableAt(terms.now);
+  return new ItemUpdate()
+    .set('lease_token', terms.token)
+    .set('lease_until', terms.until.epochMilliseconds)
+    .require(condition, values);
+}
+
+/** A change by whoever holds the lease, and the outcomes that come with it. */
+export function heldUpdate(batch: ClaimedBatch, now: Temporal.Instant, gained: Tally): ItemUpdate {
+  const update = new ItemUpdate().require(leaseHeld, {
+    ':token': batch.lease.token,
+    ':now': now.epochMilliseconds,
+  });
+  for (const outcome of OUTCOMES) {
+    update.add(tallyAttribute(outcome), gained[outcome]);
+  }
+  return update;
+}
+
+/** The lease goes on, with `next` and nobody else in flight. */
+export function advanceUpdate(
+  update: ItemUpdate,
+  progress: Progress,
+  next: SubscriberRange | undefined,
+): ItemUpdate {
+  update.set('lease_until', progress.leaseUntil.epochMilliseconds);
+  return next
+    ? update.set('in_flight_first', next.first).set('in_flight_last', next.last)
+    : update.remove(...IN_FLIGHT_ATTRIBUTES);
+}
+
+/** The lease ends, and nobody is in flight: the batch waits until `retryAt` or is settled. */
+export function settleUpdate(update: ItemUpdate, retryAt: Temporal.Instant | undefined): ItemUpdate {
+  update.remove(...LEASE_ATTRIBUTES, ...IN_FLIGHT_ATTRIBUTES);
+  return retryAt
+    ? update.set('available_at', retryAt.epochMilliseconds)
+    : update.set('batch_state', 'settled');
+}
+
+export function releaseUpdate(batch: ClaimedBatch): ItemUpdate {
+  return new ItemUpdate()
+    .require('lease_token = :token', { ':token': batch.lease.token })
+    .remove(...LEASE_ATTRIBUTES);
+}
+
+/** True where this very claim has taken the lease: its write was sent twice, and the answer to the first was lost. */
+export function isClaimedOn(item: Item, terms: ClaimTerms): boolean {
+  return item['lease_token'] === terms.token && item['lease_until'] === terms.until.epochMilliseconds;
+}
+
+export function toBatch(item: Item): Batch {
+  return {
+    ...toPointer(item),
+    last: branded(item, 'last_subscriber', isSubscriberKey),
+    count: integer(item, 'subscriber_count'),
+    cutAt: instant(item, 'cut_at'),
+  };
+}
+
+export function toPointer(item: Item): BatchPointer {
+  const first = text(item, 'first_subscriber').slice(BATCH_PREFIX.length);
+  if (!isSubscriberKey(first)) {
+    throw new Error('The sort key of a batch names no subscriber.');
+  }
+  return {
+    group: branded(item, 'group_name', isGroupName),
+    messageKey: branded(item, 'message_key', isMessageKey),
+    first,
+  };
+}
+
+export function toClaimedBatch(item: Item): ClaimedBatch {
+  const first = optionalBranded(item, 'in_flight_first', isSubscriberKey);
+  const last = optionalBranded(item, 'in_flight_last', isSubscriberKey);
+  return {
+    ...toBatch(item),
+    lease: { token: text(item, 'lease_token'), until: instant(item, 'lease_until') },
+    inFlight: first !== undefined && last !== undefined ? { first, last } : undefined,
+  };
+}
+
+export function toTally(item: Item): Tally {
+  const countOf = (outcome: Outcome): number => optionalInteger(item, tallyAttribute(outcome)) ?? 0;
+  return {
+    sent: countOf('sent'),
+    failed: countOf('failed'),
+    skipped: countOf('skipped'),
+    unknown: countOf('unknown'),
+  };
+}

@@ -1,0 +1,78 @@
+import { AwsClients } from './aws-clients.ts';
+import { tableNames } from './aws-names.ts';
+import { ContentBucketPart } from './content-bucket-part.ts';
+import { TablePart } from './table-part.ts';
+import { TABLES } from './tables.ts';
+import { DeadLetterQueuePart, WorkQueuePart } from './work-queue-part.ts';
+
+export interface InfrastructurePlan {
+  readonly tablePrefix: string;
+  readonly contentBucket: string;
+  readonly workQueueName: string;
+}
+
+export interface Infrastructure {
+  readonly workQueueUrl: string;
+  /** What was not there before, in words. */
+  readonly made: readonly string[];
+}
+
+/** Something of the infrastructure, as it is wanted. */
+export interface Part {
+  /** In words, such as `table belfry-groups`. */
+  readonly name: string;
+  /** Looks and changes nothing. */
+  inspect(): Promise<Inspection>;
+  /** Makes what is missing and waits until it can be used; a second run changes nothing. */
+  make(): Promise<void>;
+}
+
+export type Inspection =
+  | { readonly kind: 'missing' }
+  /** It is there; the differences from what is wanted, in words. */
+  | { readonly kind: 'present'; readonly differences: readonly string[] };
+
+/** Something is there under a wanted name, but has another shape. Nothing was made or changed. */
+export class ShapeMismatchError extends Error {
+  override readonly name = 'ShapeMismatchError';
+
+  constructor(differences: readonly string[]) {
+    super(
+      `What is there has another shape, so nothing was made or changed. Remove it, or choose other names:\n${differences.map((line) => `  ${line}`).join('\n')}`,
+    );
+  }
+}
+
+/**
+ * Makes the tables, the content bucket and the work queue with its dead-letter queue, where they are not there; a second run makes nothing.
+ * Looks at everything before it makes anything.
+ * @throws {ShapeMismatchError} naming each difference of what is there.
+ */
+export async function createInfrastructure(
+  clients: AwsClients,
+  plan: InfrastructurePlan,
+): Promise<Infrastructure> {
+  const names = tableNames(plan.tablePrefix);
+  const deadLetters = new DeadLetterQueuePart(clients.sqs, plan.workQueueName);
+  const workQueue = new WorkQueuePart(clients.sqs, plan.workQueueName, deadLetters);
+  const parts: readonly Part[] = [
+    ...TABLES.map((table) => new TablePart(clients.dynamo, table, names[table.name])),
+    new ContentBucketPart(clients.s3, plan.contentBucket),
+    deadLetters,
+    workQueue,
+  ];
+  const found = await Promise.all(parts.map(async (part) => ({ part, inspection: await part.inspect() })));
+  const differences = found.flatMap(({ part, inspection }) =>
+    inspection.kind === 'present' ? inspection.differences.map((line) => `${part.name}: ${line}`) : [],
+  );
+  if (differences.length > 0) {
+    throw new ShapeMismatchError(differences);
+  }
+  for (const part of parts) {
+    await part.make();
+  }
+  return {
+    workQueueUrl: await workQueue.url(),
+    made: found.flatMap(({ part, inspection }) => (inspection.kind === 'missing' ? [part.name] : [])),
+  };
+}

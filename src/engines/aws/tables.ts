@@ -1,0 +1,112 @@
+/*
+ * The tables of the `aws` engine: the one definition, read by the stores, by `npm run aws:create`, by the tests and by infra/.
+ *
+ * | pattern                                            | operation                        | key                                                     | index           |
+ * |----------------------------------------------------|----------------------------------|---------------------------------------------------------|-----------------|
+ * | read a group                                       | groups: GetItem                  | group_name                                              |                 |
+ * | list groups by name                                | groups: Query, then BatchGetItem | kind = 'group', group_name > :after                     | by_name         |
+ * | make or change a group                             | groups: UpdateItem, conditional  | group_name                                              |                 |
+ * | read a subscriber                                  | subscribers: GetItem             | group_name, subscriber                                  |                 |
+ * | list, page and read a range of subscribers         | subscribers: Query               | group_name, subscriber (> :after, or BETWEEN)           |                 |
+ * | add, change and remove subscribers with the counts | TransactWriteItems               | group_name, subscriber; group_name                      |                 |
+ * | in which groups is an address                      | subscribers: Query               | subscriber                                              | by_subscriber   |
+ * | read a message, change it, claim it                | messages: GetItem, UpdateItem    | group_name, message_key                                 |                 |
+ * | the message of a group that was added last         | messages: Query, backwards       | group_name, message_key                                 |                 |
+ * | list the messages of a group by time               | messages: Query, BatchGetItem    | group_name, schedule_on BETWEEN                         | by_time         |
+ * | what is due in this hour                           | messages: Query                  | scheduled_date = hour#shard, wake_at <= :until          | due             |
+ * | the oldest hour that may still hold something      | messages: GetItem, UpdateItem    | group_name = '#due', message_key = '#low-water'         |                 |
+ * | the oldest hour of all, where none is noted yet    | messages: Scan                   |                                                         | due             |
+ * | where the sweeping of content has got to           | messages: UpdateItem             | group_name = '#content', message_key = '#sweep'         |                 |
+ * | which records still point to content               | messages: BatchGetItem           | group_name, message_key                                 |                 |
+ * | the same request again                             | messages: GetItem, in the Put    | group_name, message_key = '#idempotency#' + key         |                 |
+ * | cut batches and move the position                  | TransactWriteItems               | the message; message_key, first_subscriber of each      |                 |
+ * | claim a batch                                      | deliveries: UpdateItem           | message_key, first_subscriber = 'batch#' + first        |                 |
+ * | record progress or settle                          | TransactWriteItems               | the batch; its outcomes item; the message's counters    |                 |
+ * | the batch and the outcome of a subscriber          | deliveries: Query, backwards     | message_key, first_subscriber <= 'batch#' + subscriber  |                 |
+ * | batches of a message; outcomes of a message        | deliveries: Query                | message_key, begins_with 'batch#'; 'outcomes#'          |                 |
+ */
+
+export type KeyType = 'S' | 'N';
+
+export interface KeyAttribute {
+  readonly name: string;
+  readonly type: KeyType;
+}
+
+export interface IndexDefinition {
+  readonly name: string;
+  readonly partitionKey: KeyAttribute;
+  readonly sortKey: KeyAttribute | undefined;
+  /** What the index holds beside the keys; a write that touches none of it costs nothing here. */
+  readonly includes: readonly string[];
+}
+
+export interface TableDefinition {
+  /** Without TABLE_PREFIX. */
+  readonly name: 'groups' | 'subscribers' | 'messages' | 'deliveries';
+  readonly partitionKey: KeyAttribute;
+  readonly sortKey: KeyAttribute | undefined;
+  readonly indexes: readonly IndexDefinition[];
+  /** Holds epoch seconds; DynamoDB removes an item some time after them. */
+  readonly ttlAttribute: string | undefined;
+}
+
+const groupName: KeyAttribute = { name: 'group_name', type: 'S' };
+const messageKey: KeyAttribute = { name: 'message_key', type: 'S' };
+
+export const TABLES: readonly TableDefinition[] = [
+  {
+    name: 'groups',
+    partitionKey: groupName,
+    sortKey: undefined,
+    // Names alone, in one partition: a group is listed seldom, and its counters, which change often, are not in it.
+    indexes: [
+      { name: 'by_name', partitionKey: { name: 'kind', type: 'S' }, sortKey: groupName, includes: [] },
+    ],
+    ttlAttribute: undefined,
+  },
+  {
+    name: 'subscribers',
+    partitionKey: groupName,
+    sortKey: { name: 'subscriber', type: 'S' },
+    indexes: [
+      {
+        name: 'by_subscriber',
+        partitionKey: { name: 'subscriber', type: 'S' },
+        sortKey: groupName,
+        includes: [],
+      },
+    ],
+    ttlAttribute: undefined,
+  },
+  {
+    name: 'messages',
+    partitionKey: groupName,
+    sortKey: messageKey,
+    indexes: [
+      {
+        // Sparse. The scanner asks what is due in this hour: a partition for each keeps the question small for ever, and the
+        // shard spreads a busy hour.
+        name: 'due',
+        partitionKey: { name: 'scheduled_date', type: 'S' },
+        sortKey: { name: 'wake_at', type: 'N' },
+        includes: [],
+      },
+      {
+        name: 'by_time',
+        partitionKey: groupName,
+        sortKey: { name: 'schedule_on', type: 'N' },
+        includes: ['status'],
+      },
+    ],
+    // Of idempotency items only.
+    ttlAttribute: 'expires_at_epoch_seconds',
+  },
+  {
+    name: 'deliveries',
+    partitionKey: messageKey,
+    sortKey: { name: 'first_subscriber', type: 'S' },
+    indexes: [],
+    ttlAttribute: 'expires_at_epoch_seconds',
+  },
+];
