@@ -24,6 +24,7 @@ import {
   type RetryRules,
 } from './next-state.ts';
 import { retryDelayMs } from './retry.ts';
+import { WorkQueue } from './work-queue.ts';
 
 /** A delivery that has no outcome yet, and to whom. */
 interface Open {
@@ -61,6 +62,7 @@ export class BatchWorker {
     private readonly messages: MessageStore,
     private readonly deliveries: DeliveryStore,
     private readonly subscribers: SubscriberStore,
+    private readonly queue: WorkQueue,
     private readonly channel: Channel,
     private readonly mailMakers: MailMakers,
     private readonly stopper: MessageStopper,
@@ -271,6 +273,9 @@ export class BatchWorker {
   async #giveBack(run: Run): Promise<void> {
     await this.#advance(run, undefined);
     await this.deliveries.release(run.batch, this.clock.now());
+    if (run.status === 'sending') {
+      await this.queue.push([run.batch]); // its task is done, and it must not wait for the message's next wake
+    }
     this.log.info('batch.given-back', { message_key: run.message.key, status: run.status });
   }
 

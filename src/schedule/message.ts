@@ -155,9 +155,17 @@ export class ContentDamagedError extends DomainError {
 
 const MESSAGE_KEY_PATTERN = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 
-/** A key that no other message has. */
+// The part of a UUIDv7 that is its millisecond.
+const MILLISECOND_LENGTH = 13;
+let lastKey = '';
+
+/** A key that no other message has, and that sorts behind those that this process made before in the same millisecond. */
 export function newMessageKey(): MessageKey {
-  const key = randomUUIDv7();
+  let key: string = randomUUIDv7();
+  while (key < lastKey && key.slice(0, MILLISECOND_LENGTH) === lastKey.slice(0, MILLISECOND_LENGTH)) {
+    key = randomUUIDv7(); // within a millisecond they are random
+  }
+  lastKey = key;
   if (!isMessageKey(key)) {
     throw new Error('randomUUIDv7 has made something that is no UUIDv7.');
   }

@@ -81,6 +81,7 @@ export class Belfry {
       messages,
       deliveries,
       subscribers,
+      queue,
       channel,
       new MailMakers(messages, groups, settings),
       new MessageStopper(messages, log),
