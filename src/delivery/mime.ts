@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import MailComposer from 'nodemailer/lib/mail-composer';
 import { encodeWord } from 'nodemailer/lib/mime-funcs';
-import { type Mailbox, parseMailbox } from '../groups/mailbox.ts';
+import { type Mailbox, parseMailbox } from '../platform/mail/mailbox.ts';
 import { type SubscriberEmail, subscriberKey } from '../groups/subscriber.ts';
 import type { MessageKey } from '../schedule/message.ts';
 import type { Mail } from './channels/channel.ts';

@@ -2,7 +2,7 @@ import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import { IsOptional, IsTimeZone } from 'class-validator';
 import { formatInstant } from '../platform/clock/clock.ts';
 import type { Group, GroupSettings } from './group.ts';
-import { IsMailbox, MAILBOX_MAX_LENGTH } from './mailbox.ts';
+import { IsMailbox, MAILBOX_MAX_LENGTH } from '../platform/mail/mailbox.ts';
 
 const TIME_ZONE_FAULT = 'An IANA time zone is needed, such as Europe/Paris.';
 

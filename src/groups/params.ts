@@ -1,7 +1,8 @@
 import { Injectable, Param, type PipeTransform } from '@nestjs/common';
 import { InvalidInputError } from '../platform/errors/domain-error.ts';
 import { type GroupName, parseGroupName } from './group.ts';
-import { EMAIL_MAX_LENGTH, parseEmail, type SubscriberKey, subscriberKey } from './subscriber.ts';
+import { EMAIL_MAX_LENGTH } from '../platform/mail/mailbox.ts';
+import { parseEmail, type SubscriberKey, subscriberKey } from './subscriber.ts';
 
 @Injectable()
 class GroupNamePipe implements PipeTransform<string, GroupName> {

@@ -13,10 +13,10 @@ import { formatInstant } from '../platform/clock/clock.ts';
 import { IsText } from '../platform/http/is-plain-text.ts';
 import { ListQuery } from '../platform/http/list-query.ts';
 import { type Fault, InvalidInputError } from '../platform/errors/domain-error.ts';
+import { EMAIL_MAX_LENGTH } from '../platform/mail/mailbox.ts';
 import { IsAttributes } from './attributes.ts';
 import {
   type Attributes,
-  EMAIL_MAX_LENGTH,
   parseEmail,
   type Subscriber,
   SUBSCRIBER_STATUSES,

@@ -2,6 +2,7 @@ import { domainToASCII } from 'node:url';
 import { isEmail } from 'class-validator';
 import { DomainError } from '../platform/errors/domain-error.ts';
 import type { Brand } from '../platform/ids/brand.ts';
+import { EMAIL_MAX_LENGTH } from '../platform/mail/mailbox.ts';
 import type { GroupName } from './group.ts';
 
 /** An address as mail is sent to it: the local part as given, the domain in lower case and in ASCII. */
@@ -31,9 +32,6 @@ export interface Subscriber {
   readonly joinedAt: Temporal.Instant;
   readonly version: number;
 }
-
-// RFC 5321, 4.5.3.1.3: a path has 256 octets, two of which are its angle brackets.
-export const EMAIL_MAX_LENGTH = 254;
 
 export class SubscriberNotFoundError extends DomainError {
   readonly kind = 'not-found';

@@ -1,7 +1,7 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import { Transform } from 'class-transformer';
 import { ArrayMaxSize, IsIn, IsOptional, ValidateIf } from 'class-validator';
-import { IsMailbox, MAILBOX_MAX_LENGTH } from '../groups/mailbox.ts';
+import { IsMailbox, MAILBOX_MAX_LENGTH } from '../platform/mail/mailbox.ts';
 import { IsText } from '../platform/http/is-plain-text.ts';
 import { ListQuery } from '../platform/http/list-query.ts';
 import { type Template, TEMPLATES } from './content.ts';

@@ -2,7 +2,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { simpleParser } from 'mailparser';
 import { describe, expect, it } from 'vitest';
 import type { MailParts } from '../../src/delivery/mime.ts';
-import { parseMailbox } from '../../src/groups/mailbox.ts';
+import { parseMailbox } from '../../src/platform/mail/mailbox.ts';
 import { matching } from '../support/matching.ts';
 import { aMail, anEmail } from './a-mail.ts';
 

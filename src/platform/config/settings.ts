@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { resolve } from 'node:path';
-import { isEmail } from 'class-validator';
+import { parseMailbox } from '../mail/mailbox.ts';
 import { isLoopback } from '../auth/api-keys.ts';
 import { type Role, ROLES } from '../auth/roles.ts';
 import { DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS } from '../clock/clock.ts';
@@ -57,8 +57,6 @@ export class Settings {
   /** Present where `mail` is `smtp`. May hold a password: never logged. */
   readonly smtpUrl: string | undefined;
   readonly smtpConnections: number;
-  /** For `mail` `ses`: where SES publishes what became of each mail. */
-  readonly sesConfigurationSet: string | undefined;
   /** A mailbox such as `Belfry <belfry@example.com>`. */
   readonly mailFrom: string;
   readonly apiKeys: readonly ApiKey[];
@@ -82,7 +80,6 @@ export class Settings {
     this.mail = values.mail;
     this.smtpUrl = values.smtpUrl;
     this.smtpConnections = values.smtpConnections;
-    this.sesConfigurationSet = values.sesConfigurationSet;
     this.mailFrom = values.mailFrom;
     this.apiKeys = values.apiKeys;
     this.logLevel = values.logLevel;
@@ -129,8 +126,6 @@ const TABLE_PREFIX_PATTERN = /^[A-Za-z0-9_-]{1,64}$/;
 const BUCKET_PATTERN = /^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$/;
 // SQS allows 80 characters (SQS API reference, CreateQueue); the dead-letter queue needs 5 more. A name that ends in .fifo is another kind of queue.
 const QUEUE_NAME_PATTERN = /^[A-Za-z0-9_-]{1,75}$/;
-// SES API v2 reference, CreateConfigurationSet.
-const CONFIGURATION_SET_PATTERN = /^[A-Za-z0-9_-]{1,64}$/;
 
 const KEY_NAME_PATTERN = /^[a-z0-9_-]+$/;
 
@@ -165,7 +160,6 @@ export function parseSettings(env: Environment): Settings {
     mail,
     smtpUrl,
     smtpConnections: reader.integer('SMTP_CONNECTIONS', { fallback: 10, min: 1, max: 100 }),
-    sesConfigurationSet: reader.configurationSet('SES_CONFIGURATION_SET'),
     mailFrom: reader.mailbox('MAIL_FROM', 'Belfry <belfry@localhost>'),
     apiKeys: reader.apiKeys('API_KEYS'),
     logLevel: reader.oneOf('LOG_LEVEL', LOG_LEVELS, 'info'),
@@ -334,14 +328,6 @@ class EnvironmentReader {
     return this.matching(name, { pattern: BUCKET_PATTERN, fallback: '', allowed });
   }
 
-  configurationSet(name: string): string | undefined {
-    const text = this.text(name);
-    if (text === undefined || CONFIGURATION_SET_PATTERN.test(text)) {
-      return text;
-    }
-    return this.#refuse(name, text, '1 to 64 characters of A to Z, a to z, 0 to 9, _ and -', undefined);
-  }
-
   matching(
     name: string,
     form: { readonly pattern: RegExp; readonly fallback: string; readonly allowed: string },
@@ -385,17 +371,13 @@ class EnvironmentReader {
     if (text === undefined) {
       return fallback;
     }
-    const isMailbox = isEmail(text, {
-      allow_display_name: true,
-      require_tld: false,
-      allow_utf8_local_part: false,
-    });
-    return isMailbox && !/[\r\n]/.test(given)
+    const parse = parseMailbox(given);
+    return parse.kind === 'mailbox'
       ? text
       : this.#refuse(
           name,
           text,
-          'one mailbox on one line: Name <name@example.com>, or name@example.com',
+          `one mailbox on one line: Name <name@example.com>, or name@example.com. ${parse.detail}`,
           fallback,
         );
   }

@@ -1,7 +1,6 @@
 import { domainToASCII } from 'node:url';
 import { isEmail, ValidateBy, type ValidationOptions } from 'class-validator';
 import addressparser from 'nodemailer/lib/addressparser';
-import { EMAIL_MAX_LENGTH } from './subscriber.ts';
 
 /** Who a mail is from, or where answers go: `News <news@example.com>` or a bare address. */
 export interface Mailbox {
@@ -14,6 +13,9 @@ export interface Mailbox {
 export type MailboxParse =
   | { readonly kind: 'mailbox'; readonly mailbox: Mailbox }
   | { readonly kind: 'invalid'; readonly detail: string };
+
+// RFC 5321, 4.5.3.1.3: a path has 256 octets, two of which are its angle brackets.
+export const EMAIL_MAX_LENGTH = 254;
 
 // The longest address, its brackets, and a name that still fits into one header line (RFC 5322, 2.1.1: 998 characters) once encoded.
 export const MAILBOX_MAX_LENGTH = 400;
