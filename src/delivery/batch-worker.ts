@@ -108,6 +108,12 @@ export class BatchWorker {
       status: message.status,
     };
     const open = await this.#readOpen(run);
+    if (run.status === 'cancelled') {
+      // Without the content: it may be damaged, and making mails that are thrown away would only take time.
+      this.#endAll(run, open);
+      await this.#settle(run);
+      return;
+    }
     const mailMaker = await this.#mailMakerFor(run);
     const isThrough = mailMaker !== undefined && (await this.#sendAll(run, open, mailMaker));
     await (isThrough ? this.#settle(run) : this.#giveBack(run));
@@ -184,7 +190,7 @@ export class BatchWorker {
     }
     await this.#advance(run, { first: first.subscriber.key, last: last.subscriber.key });
     if (run.status === 'cancelled') {
-      await this.#prepare(run, ready, mailMaker);
+      this.#endAll(run, ready);
       return true;
     }
     if (run.status !== 'sending') {
@@ -215,6 +221,16 @@ export class BatchWorker {
       }
     }
     return ready;
+  }
+
+  /** Ends what is not to be sent any more. */
+  #endAll(run: Run, all: readonly Open[]): void {
+    const now = this.clock.now();
+    run.unreported.push(
+      ...all.flatMap(
+        (open) => endWithoutSending({ ...open, message: run.message, status: run.status, now }) ?? [],
+      ),
+    );
   }
 
   async #take(

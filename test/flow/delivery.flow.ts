@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { DAY_MS, HOUR_MS, MINUTE_MS, plusMs, SECOND_MS } from '../../src/platform/clock/clock.ts';
-import type { MessageKey } from '../../src/schedule/message.ts';
+import { ContentDamagedError, type MessageKey } from '../../src/schedule/message.ts';
 import { BATCH_LEASE_MS, MESSAGE_LEASE_MS } from '../../src/delivery/lease.ts';
 import type { Engine, OpenEngine } from '../contract/engine.ts';
 import { addresses, aKey, anInstant } from '../support/builders.ts';
@@ -362,6 +362,37 @@ export function describeDeliveryFlow(openEngine: OpenEngine): void {
 
         expect(belfry.channel.recipients).toEqual(addresses(120));
         expect((await belfry.message(key)).status).toBe('sent');
+      });
+
+      it('a cancelled message is closed though its content is damaged', async () => {
+        await belfry.subscribe(...addresses(60));
+        const key = await belfry.scheduleMessage();
+        await belfry.scanner.runOnce();
+        await belfry.schedule.cancel(belfry.group, key);
+        Object.defineProperty(engine.messages, 'readContent', {
+          value: () => Promise.reject(new ContentDamagedError(key, 'is missing')),
+        });
+
+        await belfry.runOnce();
+
+        const message = await belfry.message(key);
+        expect(message).toMatchObject({ status: 'cancelled', wakeAt: undefined });
+        expect(message.counts).toMatchObject({ subscribers: 60, skipped: 60 });
+      });
+
+      it('a message whose content is damaged stops, says so, and sends nothing', async () => {
+        await belfry.subscribe('ada@example.com');
+        const key = await belfry.scheduleMessage();
+        Object.defineProperty(engine.messages, 'readContent', {
+          value: () => Promise.reject(new ContentDamagedError(key, 'is missing')),
+        });
+
+        await belfry.runOnce();
+
+        const message = await belfry.message(key);
+        expect(message.status).toBe('failed');
+        expect(message.reason).toContain('is missing');
+        expect(belfry.channel.taken).toEqual([]);
       });
 
       it('a message that was cancelled before its time sends nothing', async () => {
