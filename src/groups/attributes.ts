@@ -1,5 +1,6 @@
 import { ValidateBy } from 'class-validator';
 import { textFault } from '../platform/http/is-plain-text.ts';
+import type { Attributes } from './subscriber.ts';
 
 // Enough for what templates need; a DynamoDB item holds 400 KB in all, and a batch reads 50 of them.
 export const ATTRIBUTES_MAX_LENGTH = 8_192;
@@ -51,4 +52,13 @@ function nestedFault(value: unknown, depth: number): string | undefined {
     }
   }
   return undefined;
+}
+
+/** Reads attributes as stores keep them, as JSON; throws on anything but an object, which is a defect of the store. */
+export function parseAttributes(json: string): Attributes {
+  const value: unknown = JSON.parse(json);
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new Error('Attributes must be a JSON object.');
+  }
+  return { ...value };
 }

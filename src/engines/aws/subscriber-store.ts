@@ -1,4 +1,5 @@
 import { Injectable } from '@nestjs/common';
+import { parseAttributes } from '../../groups/attributes.ts';
 import { type GroupName, isGroupName } from '../../groups/group.ts';
 import {
   type Added,
@@ -10,7 +11,6 @@ import {
   SubscriberStore,
 } from '../../groups/subscriber-store.ts';
 import {
-  type Attributes,
   isSubscriberEmail,
   isSubscriberKey,
   SUBSCRIBER_STATUSES,
@@ -283,17 +283,9 @@ function toSubscriber(item: Item): Subscriber {
     email: branded(item, 'email', isSubscriberEmail),
     status: oneOf(item, 'status', SUBSCRIBER_STATUSES),
     name: optionalText(item, 'name'),
-    attributes: toAttributes(text(item, 'attributes')),
+    attributes: parseAttributes(text(item, 'attributes')),
     timeZone: optionalText(item, 'time_zone'),
     joinedAt: instant(item, 'date_joined'),
     version: integer(item, 'version'),
   };
-}
-
-function toAttributes(json: string): Attributes {
-  const value: unknown = JSON.parse(json);
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new Error('Attributes must be a JSON object.');
-  }
-  return { ...value };
 }

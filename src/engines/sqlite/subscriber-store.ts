@@ -1,4 +1,5 @@
 import { Injectable } from '@nestjs/common';
+import { parseAttributes } from '../../groups/attributes.ts';
 import { type GroupName, isGroupName } from '../../groups/group.ts';
 import {
   type Added,
@@ -10,7 +11,6 @@ import {
   SubscriberStore,
 } from '../../groups/subscriber-store.ts';
 import {
-  type Attributes,
   isSubscriberEmail,
   isSubscriberKey,
   SUBSCRIBER_STATUSES,
@@ -183,17 +183,9 @@ function toSubscriber(row: Row): Subscriber {
     email: branded(row, 'email', isSubscriberEmail),
     status: oneOf(row, 'status', SUBSCRIBER_STATUSES),
     name: optionalText(row, 'name'),
-    attributes: toAttributes(text(row, 'attributes')),
+    attributes: parseAttributes(text(row, 'attributes')),
     timeZone: optionalText(row, 'time_zone'),
     joinedAt: instant(row, 'date_joined'),
     version: integer(row, 'version'),
   };
-}
-
-function toAttributes(json: string): Attributes {
-  const value: unknown = JSON.parse(json);
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new Error('Attributes must be a JSON object.');
-  }
-  return { ...value };
 }
