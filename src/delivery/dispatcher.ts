@@ -57,7 +57,8 @@ export class Dispatcher {
   async #cut(message: Message, token: string): Promise<void> {
     let after = message.dispatch.through;
     let subscriberCount = 0;
-    for (let complete = false; !complete && !this.shutdown.isStopping;) {
+    let complete = false;
+    while (!complete && !this.shutdown.isStopping) {
       const members = await this.subscribers.pageMembers(message.group, after, BATCHES_PER_CUT * BATCH_SIZE);
       complete = members.length < BATCHES_PER_CUT * BATCH_SIZE;
       const now = this.clock.now();
@@ -82,7 +83,7 @@ export class Dispatcher {
       after = members.at(-1)?.key ?? after;
       subscriberCount += members.length;
     }
-    this.log.info('message.dispatched', {
+    this.log.info(complete ? 'message.dispatched' : 'dispatch.interrupted', {
       message_key: message.key,
       group: message.group,
       subscriber_count: subscriberCount,

@@ -141,7 +141,9 @@ export class ScheduleService {
       }
       const now = this.clock.now();
       const after = { ...message, ...redraft };
-      requireExpiryAfterTime(after.scheduleOn, redraft.expiresAt ?? after.expiresAt, now);
+      if ('scheduleOn' in redraft || 'expiresAt' in redraft) {
+        requireExpiryAfterTime(after.scheduleOn, after.expiresAt, now);
+      }
       const content = touchesContent(redraft)
         ? this.#seal({ ...(await this.#readContent(message)), ...redraft })
         : undefined;

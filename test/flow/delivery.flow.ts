@@ -174,6 +174,19 @@ export function describeDeliveryFlow(openEngine: OpenEngine): void {
         expect(message.scheduleOn).toEqual(plusMs(anInstant(), -400 * DAY_MS));
       });
 
+      it('can have its subject mended though it has expired, but no new time behind the expiry', async () => {
+        const expiresAt = plusMs(anInstant(), HOUR_MS);
+        const key = await belfry.scheduleMessage({ expiresAt });
+        await belfry.schedule.pause(belfry.group, key);
+        engine.clock.advance(2 * HOUR_MS);
+
+        const mended = await belfry.schedule.change(belfry.group, key, { subject: 'Mended' });
+        const moving = belfry.schedule.change(belfry.group, key, { scheduleOn: plusMs(expiresAt, DAY_MS) });
+
+        expect(mended.subject).toBe('Mended');
+        await expect(moving).rejects.toMatchObject({ code: 'invalid-input' });
+      });
+
       it('is never sent once it has expired', async () => {
         await belfry.subscribe('ada@example.com');
         const key = await belfry.scheduleMessage({
