@@ -12,7 +12,8 @@ import type { BatchPointer, ClaimedBatch } from './batch.ts';
 import { Channel, type Mail, type SendResult } from './channels/channel.ts';
 import type { Delivery } from './delivery.ts';
 import { DeliveryStore, LeaseLostError, type Report } from './delivery-store.ts';
-import { BATCH_LEASE_MS, newToken } from './lease.ts';
+import { BatchLease } from './batch-lease.ts';
+import { newToken } from './lease.ts';
 import { type MailMaker, MailMakers } from './mail-maker.ts';
 import { MessageStopper } from './message-stopper.ts';
 import {
@@ -41,6 +42,7 @@ interface Ready extends Open {
 /** One claim of one batch, while it is worked. */
 interface Run {
   readonly batch: ClaimedBatch;
+  readonly lease: BatchLease;
   readonly message: Message;
   readonly rules: RetryRules;
   /** Found out, and not in the ledger yet. */
@@ -78,28 +80,33 @@ export class BatchWorker {
    */
   async work(pointer: BatchPointer): Promise<void> {
     const now = this.clock.now();
-    const terms = { token: newToken(), now, until: plusMs(now, BATCH_LEASE_MS) };
+    const terms = { token: newToken(), now, until: plusMs(now, this.settings.leaseMs) };
     const batch = await this.deliveries.claim(pointer, terms);
     if (!batch) {
       return;
     }
+    const { deliveries, clock, log } = this;
+    const lease = new BatchLease(batch, { deliveries, clock, log, leaseMs: this.settings.leaseMs });
     try {
-      await this.#workClaimed(batch);
+      await this.#workClaimed(batch, lease);
     } catch (error) {
       if (!(error instanceof LeaseLostError)) {
         throw error;
       }
       this.log.warn('batch.lease-lost', { message_key: batch.messageKey });
+    } finally {
+      lease.end();
     }
   }
 
-  async #workClaimed(batch: ClaimedBatch): Promise<void> {
+  async #workClaimed(batch: ClaimedBatch, lease: BatchLease): Promise<void> {
     const message = await this.messages.find(batch.group, batch.messageKey);
     if (!message) {
       throw new Error(`There is a batch of message ${batch.messageKey}, but no such message.`);
     }
     const run: Run = {
       batch,
+      lease,
       message,
       rules: { onUnknown: message.onUnknown, maxAttempts: this.settings.maxAttempts },
       unreported: [],
@@ -197,7 +204,11 @@ export class BatchWorker {
       return false;
     }
     const at = this.clock.now();
-    const results = await this.channel.send(ready.map(({ mail }) => mail));
+    run.lease.requireHeld(); // between the record and now, this process may have been stopped for longer than that
+    const results = await this.channel.send(
+      ready.map(({ mail }) => mail),
+      run.lease.signal,
+    );
     return this.#take(run, ready, results, at);
   }
 
@@ -265,12 +276,13 @@ export class BatchWorker {
   }
 
   async #advance(run: Run, next: SubscriberRange | undefined): Promise<void> {
-    const now = this.clock.now();
+    const leaseUntil = run.lease.nextUntil();
     run.status = await this.deliveries.advance(run.batch, {
-      ...this.#report(run, now),
+      ...this.#report(run, this.clock.now()),
       next,
-      leaseUntil: plusMs(now, BATCH_LEASE_MS),
+      leaseUntil,
     });
+    run.lease.isRenewed(leaseUntil);
   }
 
   async #settle(run: Run): Promise<void> {

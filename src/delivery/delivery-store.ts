@@ -83,6 +83,12 @@ export abstract class DeliveryStore {
   abstract claim(pointer: BatchPointer, terms: ClaimTerms): Promise<ClaimedBatch | undefined>;
 
   /**
+   * Goes on holding the lease until `until`; a second run does the same.
+   * @throws {LeaseLostError}
+   */
+  abstract renew(batch: ClaimedBatch, now: Temporal.Instant, until: Temporal.Instant): Promise<void>;
+
+  /**
    * Writes the results, with the message's counters, and marks `next` as in flight, in one transaction; renews the lease.
    * Answers the message's status: `next` is in flight only where that is `sending`; otherwise hand nothing over.
    * @throws {LeaseLostError}

@@ -14,7 +14,7 @@ import { MailMakers } from './mail-maker.ts';
 import { MessageStopper } from './message-stopper.ts';
 import { Outbox } from './outbox/outbox.ts';
 import { OutboxController } from './outbox/outbox.controller.ts';
-import { Worker } from './worker.ts';
+import { BATCHES_AT_ONCE, Worker } from './worker.ts';
 
 /** HOW IT GOES OUT: due scan, dispatch, batches, worker, ledger, channels. */
 @Module({
@@ -37,7 +37,12 @@ export class DeliveryModule {}
 function openChannel(settings: Settings): Channel {
   switch (settings.mail) {
     case 'smtp':
-      return new SmtpChannel({ url: settings.smtpUrl ?? '', connections: settings.smtpConnections });
+      return new SmtpChannel({
+        url: settings.smtpUrl ?? '',
+        connections: settings.smtpConnections,
+        // Together the windows of all batches keep every connection busy, and no more is marked as in flight than can be.
+        window: Math.ceil(settings.smtpConnections / BATCHES_AT_ONCE),
+      });
     case 'outbox':
       return new OutboxChannel(settings.dataDir);
     default:

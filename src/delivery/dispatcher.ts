@@ -1,21 +1,19 @@
 import { Injectable } from '@nestjs/common';
 import { SubscriberStore } from '../groups/subscriber-store.ts';
 import type { SubscriberKey } from '../groups/subscriber.ts';
-import { Clock, later, MINUTE_MS, msBetween, plusMs } from '../platform/clock/clock.ts';
+import { Clock, later, msBetween, plusMs } from '../platform/clock/clock.ts';
+import { Settings } from '../platform/config/settings.ts';
 import { Shutdown } from '../platform/lifecycle/shutdown.ts';
 import { Log } from '../platform/logging/log.ts';
 import { MessageStore } from '../schedule/message-store.ts';
 import type { Message } from '../schedule/message.ts';
 import { type Batch, BATCH_SIZE, cutRanges } from './batch.ts';
 import { DeliveryStore, LeaseLostError } from './delivery-store.ts';
-import { MESSAGE_LEASE_MS } from './lease.ts';
 import { WorkQueue } from './work-queue.ts';
 
 // One DynamoDB transaction takes 100 items (DynamoDB API reference, TransactWriteItems): the message and its batches.
 const BATCHES_PER_CUT = 99;
 const CLAIMABLE_PAGE = 1_000;
-// How often a message at work is looked at for batches that were left behind.
-const CHECK_EVERY_MS = MINUTE_MS;
 
 /** Cuts a claimed message into batches and puts them on the work queue. */
 @Injectable()
@@ -27,6 +25,7 @@ export class Dispatcher {
     private readonly queue: WorkQueue,
     private readonly shutdown: Shutdown,
     private readonly clock: Clock,
+    private readonly settings: Settings,
     private readonly log: Log,
   ) {}
 
@@ -50,7 +49,8 @@ export class Dispatcher {
       return;
     }
     await this.deliveries.finish(message.group, message.key);
-    const nextMs = this.shutdown.isStopping ? 0 : CHECK_EVERY_MS;
+    // Then it is looked at for batches that were left behind: whoever died meanwhile has lost their leases by then.
+    const nextMs = this.shutdown.isStopping ? 0 : this.settings.leaseMs;
     await this.messages.rest(message.group, message.key, token, plusMs(this.clock.now(), nextMs));
   }
 
@@ -76,7 +76,7 @@ export class Dispatcher {
         batches,
         complete,
         now,
-        leaseUntil: plusMs(now, MESSAGE_LEASE_MS),
+        leaseUntil: plusMs(now, this.settings.leaseMs),
       });
       // After the record: a pointer to a batch that is not there would be thrown away.
       await this.queue.push(batches);

@@ -8,7 +8,7 @@ import type { Message } from '../schedule/message.ts';
 import { judgeLateness } from '../schedule/missed-rule.ts';
 import { WakeSignal } from '../schedule/wake-signal.ts';
 import { Dispatcher } from './dispatcher.ts';
-import { MESSAGE_LEASE_MS, newToken } from './lease.ts';
+import { newToken } from './lease.ts';
 
 const SCAN_EVERY_MS = SECOND_MS;
 // Scanners that started together drift apart, so that they do not all ask at the same moment.
@@ -156,7 +156,7 @@ export class DueScanner {
     const claimed = await this.messages.claim(message.group, message.key, {
       token,
       now,
-      until: plusMs(now, MESSAGE_LEASE_MS),
+      until: plusMs(now, this.settings.leaseMs),
     });
     if (claimed) {
       await this.dispatcher.dispatch(claimed, token);

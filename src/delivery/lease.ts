@@ -1,11 +1,12 @@
 import { randomUUID } from 'node:crypto';
-import { MINUTE_MS } from '../platform/clock/clock.ts';
+import { SECOND_MS } from '../platform/clock/clock.ts';
 
-// Longer than the slowest page of subscribers takes to be cut; each cut renews it.
-export const MESSAGE_LEASE_MS = MINUTE_MS;
-
-// Longer than the slowest window may take in a channel (its timeouts add up to less than 3 minutes); each window renews it.
-export const BATCH_LEASE_MS = 5 * MINUTE_MS;
+/**
+ * By how much the clocks of two workers may differ. Whoever holds a lease stops handing mails over this long before its end, so
+ * that nobody whose clock is ahead has taken it by then. (Machines that keep time by NTP differ by milliseconds; this is for one
+ * that has just been started.)
+ */
+export const CLOCK_SKEW_MS = 5 * SECOND_MS;
 
 /** A token that no other claim has. */
 export function newToken(): string {

@@ -6,7 +6,7 @@ import { BatchWorker } from './batch-worker.ts';
 import { type Task, WorkQueue } from './work-queue.ts';
 
 // While one batch waits for the store, the others keep the channel busy.
-const BATCHES_AT_ONCE = 4;
+export const BATCHES_AT_ONCE = 4;
 // After a fault of the queue itself, so that a store that is down is not asked without pause.
 const PAUSE_AFTER_FAULT_MS = SECOND_MS;
 

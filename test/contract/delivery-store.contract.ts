@@ -824,6 +824,49 @@ export function describeDeliveryStore(openEngine: OpenEngine): void {
       });
     });
 
+    describe('renew', () => {
+      it('keeps the batch from others until the new end', async () => {
+        const batch = await claimBatch(engine, (await dispatchOne(engine)).batch);
+        engine.clock.advance(LEASE_MS / 2);
+        const { now, until } = termsOf(engine, WORKER);
+
+        await engine.deliveries.renew(batch, now, until);
+
+        engine.clock.advance(LEASE_MS - 1);
+        expect(await engine.deliveries.claim(batch, termsOf(engine, 'other'))).toBeUndefined();
+        engine.clock.advance(1);
+        expect(await engine.deliveries.claim(batch, termsOf(engine, 'other'))).toBeDefined();
+      });
+
+      it('is refused once the lease has ended, to whoever lost it, and for a batch that is settled', async () => {
+        const batch = await claimBatch(engine, (await dispatchOne(engine)).batch);
+        const renew = async (token: string): Promise<void> => {
+          const { now, until } = termsOf(engine, token);
+          await engine.deliveries.renew({ ...batch, lease: { token, until } }, now, until);
+        };
+        await expect(renew('other')).rejects.toThrow(LeaseLostError);
+        engine.clock.advance(LEASE_MS);
+        await expect(renew(WORKER)).rejects.toThrow(LeaseLostError);
+        const claimed = await claimBatch(engine, batch, 'next');
+        await expect(renew(WORKER)).rejects.toThrow(LeaseLostError);
+        await engine.deliveries.settle(claimed, aSettlement(engine));
+
+        await expect(renew('next')).rejects.toThrow(LeaseLostError);
+      });
+
+      it('leaves what is in flight as it was', async () => {
+        const batch = await claimBatch(engine, (await dispatchOne(engine)).batch);
+        await engine.deliveries.advance(batch, aProgress(engine, { next: batch }));
+        const { now, until } = termsOf(engine, WORKER);
+
+        await engine.deliveries.renew(batch, now, until);
+
+        engine.clock.advance(LEASE_MS);
+        const claimed = await engine.deliveries.claim(batch, termsOf(engine, 'other'));
+        expect(claimed?.inFlight).toEqual({ first: batch.first, last: batch.last });
+      });
+    });
+
     describe('settle with a time for the retry', () => {
       it('lets the batch wait until then, with nobody in flight', async () => {
         const { batch } = await dispatchOne(engine);

@@ -3,6 +3,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import type { Mail, SendResult } from '../../src/delivery/channels/channel.ts';
 import { SmtpChannel, type SmtpTimeouts } from '../../src/delivery/channels/smtp.channel.ts';
 import { matching } from '../support/matching.ts';
+import { until } from '../support/until.ts';
 import { type Behaviour, type SinkOptions, SmtpSink } from '../support/smtp-sink.ts';
 import { aMail, anEmail } from './a-mail.ts';
 
@@ -17,14 +18,16 @@ async function aSink(options: SinkOptions = {}): Promise<SmtpSink> {
   return sink;
 }
 
+const GO_ON = new AbortController().signal;
+
 function aChannel(url: string, timeouts: Partial<SmtpTimeouts> = TIMEOUTS, connections = 2): SmtpChannel {
-  const channel = new SmtpChannel({ url, connections, timeouts });
+  const channel = new SmtpChannel({ url, connections, window: 5, timeouts });
   onTestFinished(() => channel.close());
   return channel;
 }
 
 async function sendOne(channel: SmtpChannel, mail: Mail): Promise<SendResult | undefined> {
-  const [result] = await channel.send([mail]);
+  const [result] = await channel.send([mail], GO_ON);
   return result;
 }
 
@@ -47,7 +50,7 @@ describe('the SMTP channel', () => {
       ['ada', 'bo', 'cy', 'di', 'ed'].map((name) => aMail({ to: anEmail(`${name}@example.com`) })),
     );
 
-    const results = await aChannel(sink.url).send(mails);
+    const results = await aChannel(sink.url).send(mails, GO_ON);
 
     expect(results).toEqual(mails.map(() => ({ kind: 'accepted', providerId: matching(/^250 .*Taken/) })));
     expect(sink.received.toSorted((a, b) => a.recipient.localeCompare(b.recipient))).toMatchObject(
@@ -63,12 +66,33 @@ describe('the SMTP channel', () => {
     const channel = aChannel(sink.url, TIMEOUTS, 3);
     const mails = await Promise.all(Array.from({ length: 30 }, () => aMail()));
 
-    await channel.send(mails.slice(0, 15));
-    await channel.send(mails.slice(15));
+    await channel.send(mails.slice(0, 15), GO_ON);
+    await channel.send(mails.slice(15), GO_ON);
 
-    expect(channel.window).toBe(3);
+    expect(channel.window).toBe(5);
     expect(sink.count).toBe(30);
     expect(sink.connected).toBe(3);
+  });
+
+  it('begins nothing once it was told to stop', async () => {
+    const sink = await aSink();
+    const channel = aChannel(sink.url);
+
+    const results = await channel.send([await aMail()], AbortSignal.abort());
+
+    expect(results).toMatchObject([{ kind: 'deferred' }]);
+    expect(sink.count).toBe(0);
+  });
+
+  it('breaks off a mail when it is told to stop, and says that it was not taken', async () => {
+    const sink = await aSink({ behaviours: [{ match: '.', at: 'rcpt', do: 'hang' }] });
+    const stop = new AbortController();
+    const results = aChannel(sink.url).send([await aMail()], stop.signal);
+    await until('a connection', 2_000, async () => sink.connected || undefined);
+
+    stop.abort();
+
+    expect(await results).toMatchObject([{ kind: 'deferred' }]);
   });
 
   it('carries a mail of many slices unchanged', async () => {
@@ -200,7 +224,7 @@ describe('the SMTP channel', () => {
       ['ada', 'bo', 'cy', 'di'].map((name) => aMail({ to: anEmail(`${name}@example.com`) })),
     );
 
-    const results = await aChannel(sink.url).send(mails);
+    const results = await aChannel(sink.url).send(mails, GO_ON);
 
     expect(results.map(({ kind }) => kind)).toEqual(['accepted', 'rejected', 'accepted', 'accepted']);
   });
@@ -212,7 +236,7 @@ describe('the SMTP channel', () => {
       ['bo', 'ada'].map((name) => aMail({ to: anEmail(`${name}@example.com`) })),
     );
 
-    const results = await channel.send(mails);
+    const results = await channel.send(mails, GO_ON);
 
     expect(results.map(({ kind }) => kind)).toEqual(['rejected', 'accepted']);
     expect(sink.connected).toBe(1);

@@ -17,7 +17,7 @@ import type { Message, MessageKey } from '../../src/schedule/message.ts';
 import type { Engine } from '../contract/engine.ts';
 import { aContent, aGroupName, anInstant, aNewcomer } from '../support/builders.ts';
 
-type Answer = (mail: Mail) => SendResult | Promise<SendResult>;
+type Answer = (mail: Mail, signal: AbortSignal) => SendResult | Promise<SendResult>;
 
 /** A channel that takes everything, unless it is told otherwise, and remembers it. */
 export class FakeChannel extends Channel {
@@ -31,10 +31,10 @@ export class FakeChannel extends Channel {
     this.window = window;
   }
 
-  override send(mails: readonly Mail[]): Promise<readonly SendResult[]> {
+  override send(mails: readonly Mail[], signal: AbortSignal): Promise<readonly SendResult[]> {
     return Promise.all(
       mails.map(async (mail) => {
-        const result = await this.#answer(mail);
+        const result = await this.#answer(mail, signal);
         if (result.kind === 'accepted') {
           this.taken.push(mail);
         }
@@ -75,7 +75,16 @@ export class Belfry {
     this.channel = channel;
     this.shutdown = new Shutdown(clock, settings, log);
     this.schedule = new ScheduleService(messages, groups, wakes, clock, settings);
-    const dispatcher = new Dispatcher(messages, deliveries, subscribers, queue, this.shutdown, clock, log);
+    const dispatcher = new Dispatcher(
+      messages,
+      deliveries,
+      subscribers,
+      queue,
+      this.shutdown,
+      clock,
+      settings,
+      log,
+    );
     this.scanner = new DueScanner(messages, dispatcher, wakes, clock, settings, log);
     const batchWorker = new BatchWorker(
       messages,

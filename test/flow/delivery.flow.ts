@@ -1,10 +1,14 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { DAY_MS, HOUR_MS, MINUTE_MS, plusMs, SECOND_MS } from '../../src/platform/clock/clock.ts';
 import { ContentDamagedError, type MessageKey } from '../../src/schedule/message.ts';
-import { BATCH_LEASE_MS, MESSAGE_LEASE_MS } from '../../src/delivery/lease.ts';
+import { CLOCK_SKEW_MS } from '../../src/delivery/lease.ts';
+import { StoreUnavailableError } from '../../src/platform/errors/domain-error.ts';
+import { parseSettings } from '../../src/platform/config/settings.ts';
 import type { Engine, OpenEngine } from '../contract/engine.ts';
 import { addresses, aKey, anInstant } from '../support/builders.ts';
 import { Belfry, FakeChannel } from './belfry.ts';
+
+const LEASE_MS = parseSettings({}).leaseMs;
 
 /** What Belfry does with a message from its time to its last delivery, whatever the engine. */
 export function describeDeliveryFlow(openEngine: OpenEngine): void {
@@ -465,7 +469,7 @@ export function describeDeliveryFlow(openEngine: OpenEngine): void {
         revive();
         restart();
         for (let round = 0; round < 5; round += 1) {
-          engine.clock.advance(Math.max(BATCH_LEASE_MS, MESSAGE_LEASE_MS) + SECOND_MS);
+          engine.clock.advance(LEASE_MS + SECOND_MS);
           await belfry.runOnce();
         }
       }
@@ -546,12 +550,82 @@ export function describeDeliveryFlow(openEngine: OpenEngine): void {
         expect((await belfry.message(key)).counts).toMatchObject({ subscribers: 50, sent: 40, unknown: 10 });
       });
 
+      it("hands nothing over when it was stopped between the record and the channel until its lease may be another's", async () => {
+        await belfry.subscribe(...addresses(20));
+        const key = await belfry.scheduleMessage();
+        const advance = engine.deliveries.advance.bind(engine.deliveries);
+        Object.defineProperty(engine.deliveries, 'advance', {
+          configurable: true,
+          value: async (...args: Parameters<typeof advance>) => {
+            const status = await advance(...args);
+            Reflect.deleteProperty(engine.deliveries, 'advance');
+            Object.defineProperty(engine.clock, 'now', { configurable: true, value: () => wokeAt });
+            return status;
+          },
+        });
+        // Not quite at its end: somebody's clock may be ahead.
+        const wokeAt = plusMs(engine.clock.now(), LEASE_MS - CLOCK_SKEW_MS);
+
+        await belfry.runOnce();
+
+        expect(belfry.channel.taken).toEqual([]);
+        Reflect.deleteProperty(engine.clock, 'now');
+        engine.clock.advance(LEASE_MS + SECOND_MS);
+        await belfry.runOnce();
+        expect(belfry.channel.recipients).toEqual(addresses(20));
+        expect((await belfry.message(key)).status).toBe('sent');
+      });
+
+      it("is told to break off what it is sending once its lease may be another's", async () => {
+        await belfry.subscribe('ada@example.com');
+        await belfry.scheduleMessage();
+        Object.defineProperty(engine.deliveries, 'renew', {
+          configurable: true,
+          value: () => Promise.reject(new StoreUnavailableError()),
+        });
+        const hasAborted: boolean[] = [];
+        belfry.channel.answerWith((_mail, signal) => {
+          belfry.channel.answerWith(() => ({ kind: 'accepted', providerId: 'later' }));
+          hasAborted.push(signal.aborted);
+          engine.clock.advance(LEASE_MS);
+          hasAborted.push(signal.aborted);
+          return { kind: 'deferred', reason: 'broken off' };
+        });
+
+        await belfry.runOnce();
+
+        expect(hasAborted).toEqual([false, true]);
+      });
+
+      it('keeps its lease for as long as a window takes', async () => {
+        await belfry.subscribe('ada@example.com');
+        const key = await belfry.scheduleMessage();
+        const renew = engine.deliveries.renew.bind(engine.deliveries);
+        const renewals: Promise<void>[] = [];
+        Object.defineProperty(engine.deliveries, 'renew', {
+          configurable: true,
+          value: (...args: Parameters<typeof renew>) => renewals.push(renew(...args)) && renewals.at(-1),
+        });
+        belfry.channel.answerWith(async () => {
+          for (let step = 0; step < 12; step += 1) {
+            engine.clock.advance(LEASE_MS / 4);
+            await Promise.all(renewals);
+          }
+          return { kind: 'accepted', providerId: 'slow' };
+        });
+
+        await belfry.runOnce();
+
+        expect((await belfry.deliveries(key)).map((delivery) => delivery.unknownAttempts)).not.toContain(1);
+        expect((await belfry.message(key)).counts.sent).toBe(1);
+      });
+
       it('gives its place to another dispatcher, and can then write nothing more', async () => {
         await belfry.subscribe(...addresses(20));
         const key = await belfry.scheduleMessage();
-        const { now, until } = { now: anInstant(), until: plusMs(anInstant(), MESSAGE_LEASE_MS) };
+        const { now, until } = { now: anInstant(), until: plusMs(anInstant(), LEASE_MS) };
         const claimed = await engine.messages.claim(belfry.group, key, { token: 'paused', now, until });
-        engine.clock.advance(MESSAGE_LEASE_MS);
+        engine.clock.advance(LEASE_MS);
         await belfry.runOnce();
 
         const cutting = engine.deliveries.cut({
@@ -562,7 +636,7 @@ export function describeDeliveryFlow(openEngine: OpenEngine): void {
           batches: [],
           complete: true,
           now: engine.clock.now(),
-          leaseUntil: plusMs(engine.clock.now(), MESSAGE_LEASE_MS),
+          leaseUntil: plusMs(engine.clock.now(), LEASE_MS),
         });
 
         await expect(cutting).rejects.toMatchObject({ code: 'lease-lost' });

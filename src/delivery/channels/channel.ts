@@ -35,8 +35,11 @@ export abstract class Channel {
   /** How many mails it takes in one call at most. All of them are in doubt when the process dies during the call. */
   abstract readonly window: number;
 
-  /** Hands over every mail, side by side, and answers for each in the order given. A second call sends again. */
-  abstract send(mails: readonly Mail[]): Promise<readonly SendResult[]>;
+  /**
+   * Hands over every mail, side by side, and answers for each in the order given. A second call sends again.
+   * Once `signal` has aborted, nothing that has not begun begins, and what can be broken off is: the right to send is another's.
+   */
+  abstract send(mails: readonly Mail[], signal: AbortSignal): Promise<readonly SendResult[]>;
 
   /** Ends connections; called once, when nothing is being sent any more. */
   abstract close(): Promise<void>;

@@ -8,6 +8,8 @@ export interface SmtpOptions {
   readonly url: string;
   /** How many connections are kept, and so how many mails go at once. */
   readonly connections: number;
+  /** How many mails are handed over in one call; several calls share the connections. */
+  readonly window: number;
   readonly timeouts?: Partial<SmtpTimeouts>;
 }
 
@@ -21,8 +23,8 @@ export interface SmtpTimeouts {
 
 /*
  * RFC 5321, 4.5.3.2 asks for 5 minutes per command and 10 after the final dot. That is for servers that deliver while the client
- * waits; the server named in SMTP_URL is a relay that takes mails into its queue. Whatever happens, a window ends well within the
- * lease of its batch (5 minutes): `mailMs` also ends a server that keeps the line busy without ever answering.
+ * waits; the server named in SMTP_URL is a relay that takes mails into its queue. `mailMs` also ends a server that keeps the line
+ * busy without ever answering.
  */
 const TIMEOUTS: SmtpTimeouts = {
   connectMs: 30 * SECOND_MS,
@@ -66,10 +68,10 @@ export class SmtpChannel extends Channel {
   /** What is given to nodemailer, and the stream from which it writes it. */
   readonly #streams = new WeakMap<object, Readable>();
 
-  constructor({ url, connections, timeouts }: SmtpOptions) {
+  constructor({ url, connections, window, timeouts }: SmtpOptions) {
     super();
     const limits = { ...TIMEOUTS, ...timeouts };
-    this.window = connections;
+    this.window = window;
     this.#mailMs = limits.mailMs;
     this.#transport = openTransport(url, connections, limits);
     this.#transport.use('stream', (mail, done) => {
@@ -84,8 +86,8 @@ export class SmtpChannel extends Channel {
     });
   }
 
-  override send(mails: readonly Mail[]): Promise<readonly SendResult[]> {
-    return Promise.all(mails.map((mail) => this.#sendOne(mail)));
+  override send(mails: readonly Mail[], signal: AbortSignal): Promise<readonly SendResult[]> {
+    return Promise.all(mails.map((mail) => this.#sendOne(mail, signal)));
   }
 
   override close(): Promise<void> {
@@ -93,7 +95,7 @@ export class SmtpChannel extends Channel {
     return Promise.resolve();
   }
 
-  async #sendOne(mail: Mail): Promise<SendResult> {
+  async #sendOne(mail: Mail, signal: AbortSignal): Promise<SendResult> {
     const content = contentOf(mail);
     const deadline = new AbortController();
     const timer = setTimeout(() => deadline.abort(), this.#mailMs);
@@ -103,7 +105,7 @@ export class SmtpChannel extends Channel {
         messageId: mail.messageId, // only for nodemailer's own use: it would make up a random one
         // With its size, a server refuses what is too large before it has to be sent.
         envelope: { from: mail.envelopeFrom, to: [mail.to], size: mail.mime.length },
-        signal: deadline.signal,
+        signal: AbortSignal.any([deadline.signal, signal]),
       });
       return { kind: 'accepted', providerId: oneLine(response, PROVIDER_ID_MAX_LENGTH) };
     } catch (error) {

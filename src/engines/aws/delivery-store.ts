@@ -74,6 +74,7 @@ const BATCHES_PER_STEP = 100;
 const BEHIND_ALL = '\u007f';
 
 const NOBODY = { subscribers: 0, skipped: 0 };
+const NO_OUTCOMES: Tally = { sent: 0, failed: 0, skipped: 0, unknown: 0 };
 
 /** A report, and what else is written with it. */
 interface Writing {
@@ -170,6 +171,20 @@ export class AwsDeliveryStore extends DeliveryStore {
       }
       const item = await this.#readBatch(pointer);
       return item && isClaimedOn(item, terms) ? toClaimedBatch(item) : undefined;
+    }
+  }
+
+  override async renew(batch: ClaimedBatch, now: Temporal.Instant, until: Temporal.Instant): Promise<void> {
+    const renewal = new UpdateCommand(
+      heldUpdate(batch, now, NO_OUTCOMES)
+        .set('lease_until', until.epochMilliseconds)
+        .byItself(this.#target(batchKey(batch))),
+    );
+    try {
+      await callAws(() => this.clients.dynamo.send(renewal));
+    } catch (error) {
+      requireConditionFailure(error);
+      throw new LeaseLostError(`a batch of message ${batch.messageKey}`, { cause: error });
     }
   }
 

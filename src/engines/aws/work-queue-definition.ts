@@ -1,10 +1,10 @@
-import { BATCH_LEASE_MS } from '../../delivery/lease.ts';
 import { DAY_MS, MINUTE_MS, SECOND_MS } from '../../platform/clock/clock.ts';
 
 /* The work queue: the one definition, read by `npm run aws:create`, by the tests and by infra/. A standard queue: order means nothing to it. */
 
-// The pointer of a worker that died comes again once the lease of its batch has ended: sooner it would be thrown away.
-export const WORK_QUEUE_VISIBILITY_SECONDS = (BATCH_LEASE_MS + MINUTE_MS) / SECOND_MS;
+// The pointer of a worker that died comes again once the lease of its batch (LEASE, a minute by default) has ended: sooner it would
+// be thrown away. Where the lease is set to more, the message's wake finds the batch.
+export const WORK_QUEUE_VISIBILITY_SECONDS = (2 * MINUTE_MS) / SECOND_MS;
 
 // What was taken so often and never acknowledged is set aside, to be seen; its batch is found by its message's wake all the same.
 export const WORK_QUEUE_MAX_RECEIVES = 5;

@@ -12,7 +12,7 @@ import type { BatchPointer } from '../../delivery/batch.ts';
 import { type Task, WorkQueue } from '../../delivery/work-queue.ts';
 import { isGroupName } from '../../groups/group.ts';
 import { isSubscriberKey } from '../../groups/subscriber.ts';
-import { Clock, type Disarm, MINUTE_MS, plusMs } from '../../platform/clock/clock.ts';
+import { Clock, type Disarm, plusMs, SECOND_MS } from '../../platform/clock/clock.ts';
 import { StoreUnavailableError } from '../../platform/errors/domain-error.ts';
 import { Log } from '../../platform/logging/log.ts';
 import { isMessageKey } from '../../schedule/message.ts';
@@ -31,9 +31,8 @@ const PUSH_TRIES = 3;
 // The longest that SQS allows (SQS API reference, ReceiveMessage, WaitTimeSeconds): an idle worker costs three requests a minute.
 const LONG_POLL_SECONDS = 20;
 
-// Several fit into the visibility, so that one that fails costs nothing. The visibility outlasts the lease of a batch by one of them:
-// the pointer of a worker that died comes out again when its batch can be claimed.
-const HEARTBEAT_MS = MINUTE_MS;
+// Three fit into the visibility, so that one that fails costs nothing.
+const HEARTBEAT_MS = (WORK_QUEUE_VISIBILITY_SECONDS * SECOND_MS) / 3;
 // What is no pointer comes out again until the queue's redrive policy puts it aside; the pause keeps a queue without one from spinning.
 const POISON_PAUSE_SECONDS = 1;
 

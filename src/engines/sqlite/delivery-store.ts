@@ -120,6 +120,17 @@ export class SqliteDeliveryStore extends DeliveryStore {
     });
   }
 
+  override renew(batch: ClaimedBatch, now: Temporal.Instant, until: Temporal.Instant): Promise<void> {
+    return this.database.write(() => {
+      this.#requireLease(batch, now);
+      this.database.run(`UPDATE batches SET lease_until = :until WHERE ${thisBatch}`, {
+        messageKey: batch.messageKey,
+        first: batch.first,
+        until: until.epochMilliseconds,
+      });
+    });
+  }
+
   override advance(batch: ClaimedBatch, progress: Progress): Promise<MessageStatus> {
     return this.database.write(() => {
       this.#requireLease(batch, progress.now);

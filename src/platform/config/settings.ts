@@ -63,6 +63,8 @@ export class Settings {
   readonly logLevel: LogLevel;
   readonly missedGraceMs: number;
   readonly maxAttempts: number;
+  /** How long a claim of a message or of a batch is good for without being renewed. */
+  readonly leaseMs: number;
   /** The largest content of one message. */
   readonly bodyLimitBytes: number;
   /** How long work in hand may take once the process was asked to stop. */
@@ -85,6 +87,7 @@ export class Settings {
     this.logLevel = values.logLevel;
     this.missedGraceMs = values.missedGraceMs;
     this.maxAttempts = values.maxAttempts;
+    this.leaseMs = values.leaseMs;
     this.bodyLimitBytes = values.bodyLimitBytes;
     this.shutdownGraceMs = values.shutdownGraceMs;
     this.signingSecret = values.signingSecret;
@@ -138,6 +141,12 @@ const BODY_LIMIT_MAX_BYTES = 40 * MIB;
 // mail server itself tries (RFC 5321, 4.5.4.1: 4 to 5 days).
 const ATTEMPTS = 30;
 
+// What a worker that dies costs: others wait so long before they take over. Renewed every third of it, so that a store which does not
+// answer for half a minute takes nobody's batch away.
+const LEASE_MS = MINUTE_MS;
+// Twice the difference of clocks that is allowed for (5 s): less would be used up by it.
+const LEASE_MIN_MS = 10 * SECOND_MS;
+
 /**
  * The settings that `env` describes; a variable that is empty counts as not set, and one that is unknown is ignored.
  * @throws {SettingsError} with every fault, not only the first.
@@ -165,6 +174,7 @@ export function parseSettings(env: Environment): Settings {
     logLevel: reader.oneOf('LOG_LEVEL', LOG_LEVELS, 'info'),
     missedGraceMs: reader.durationMs('MISSED_GRACE', { fallback: DAY_MS, min: 0, max: 3650 * DAY_MS }),
     maxAttempts: reader.integer('MAX_ATTEMPTS', { fallback: ATTEMPTS, min: 1, max: 100 }),
+    leaseMs: reader.durationMs('LEASE', { fallback: LEASE_MS, min: LEASE_MIN_MS, max: HOUR_MS }),
     bodyLimitBytes: reader.sizeBytes('BODY_LIMIT', {
       fallback: 10 * MIB,
       min: KIB,
