@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { type SubscriberRange, SubscriberStore } from '../groups/subscriber-store.ts';
 import type { Subscriber } from '../groups/subscriber.ts';
 import { Clock, isReached, plusMs } from '../platform/clock/clock.ts';
+import { StoreUnavailableError } from '../platform/errors/domain-error.ts';
 import { Settings } from '../platform/config/settings.ts';
 import { Shutdown } from '../platform/lifecycle/shutdown.ts';
 import { Log } from '../platform/logging/log.ts';
@@ -52,7 +53,13 @@ interface Run {
   readonly waiting: Delivery[];
   /** As the ledger last said. */
   status: MessageStatus;
+  /** The channel has been asked, and its answer is not in `unreported`: those in flight are in doubt until then. */
+  isAsking: boolean;
 }
+
+// What fails for a reason that nobody foresaw is mostly over at the next try, or never. With the delays between them this many tries
+// take about an hour: time for a deployment that mends it.
+const MAX_TRIES = 8;
 
 // All mails of a window are in memory at once; those of large messages go in smaller windows.
 const WINDOW_BYTES = 16 * 1024 * 1024;
@@ -76,7 +83,8 @@ export class BatchWorker {
 
   /**
    * Works the batch where it can be claimed; does nothing where it cannot, so a pointer may come twice.
-   * What it throws was not foreseen: the lease then ends by itself, the batch is claimed again, and what was in flight is in doubt.
+   * After a mishap that nobody foresaw it is tried again later, and set aside when that happens again and again.
+   * @throws {StoreUnavailableError} where the ledger cannot be reached: the lease then ends by itself, and the batch is claimed again.
    */
   async work(pointer: BatchPointer): Promise<void> {
     const now = this.clock.now();
@@ -88,7 +96,16 @@ export class BatchWorker {
     const { deliveries, clock, log } = this;
     const lease = new BatchLease(batch, { deliveries, clock, log, leaseMs: this.settings.leaseMs });
     try {
-      await this.#workClaimed(batch, lease);
+      if (batch.tries > MAX_TRIES) {
+        await this.#setAside(batch, `Its worker was lost ${MAX_TRIES} times in a row.`);
+        return;
+      }
+      const run = await this.#begin(batch, lease);
+      try {
+        await this.#work(run);
+      } catch (error) {
+        await this.#endAfterMishap(run, error);
+      }
     } catch (error) {
       if (!(error instanceof LeaseLostError)) {
         throw error;
@@ -99,12 +116,12 @@ export class BatchWorker {
     }
   }
 
-  async #workClaimed(batch: ClaimedBatch, lease: BatchLease): Promise<void> {
+  async #begin(batch: ClaimedBatch, lease: BatchLease): Promise<Run> {
     const message = await this.messages.find(batch.group, batch.messageKey);
     if (!message) {
       throw new Error(`There is a batch of message ${batch.messageKey}, but no such message.`);
     }
-    const run: Run = {
+    return {
       batch,
       lease,
       message,
@@ -113,7 +130,11 @@ export class BatchWorker {
       attempts: undefined,
       waiting: [],
       status: message.status,
+      isAsking: false,
     };
+  }
+
+  async #work(run: Run): Promise<void> {
     const open = await this.#readOpen(run);
     if (run.status === 'cancelled') {
       // Without the content: it may be damaged, and making mails that are thrown away would only take time.
@@ -205,11 +226,17 @@ export class BatchWorker {
     }
     const at = this.clock.now();
     run.lease.requireHeld(); // between the record and now, this process may have been stopped for longer than that
+    run.isAsking = true;
     const results = await this.channel.send(
       ready.map(({ mail }) => mail),
       run.lease.signal,
     );
-    return this.#take(run, ready, results, at);
+    const refusal = this.#take(run, ready, results, at);
+    run.isAsking = false;
+    if (refusal !== undefined) {
+      await this.stopper.stop(run.message, refusal);
+    }
+    return refusal === undefined;
   }
 
   /** Makes the mails; whoever is not to get one, or for whom none can be made, is decided upon here. */
@@ -244,12 +271,13 @@ export class BatchWorker {
     );
   }
 
-  async #take(
+  /** Answers why the message is to be stopped, where it is. */
+  #take(
     run: Run,
     ready: readonly Ready[],
     results: readonly SendResult[],
     at: Temporal.Instant,
-  ): Promise<boolean> {
+  ): string | undefined {
     const now = this.clock.now();
     let refusal: string | undefined;
     for (const [index, open] of ready.entries()) {
@@ -269,33 +297,56 @@ export class BatchWorker {
     }
     const hasAccepted = results.some((result) => result.kind === 'accepted');
     run.attempts = { at, acceptedAt: hasAccepted ? now : undefined };
-    if (refusal !== undefined) {
-      await this.stopper.stop(run.message, refusal);
-    }
-    return refusal === undefined;
+    return refusal;
   }
 
   async #advance(run: Run, next: SubscriberRange | undefined): Promise<void> {
     const leaseUntil = run.lease.nextUntil();
     run.status = await this.deliveries.advance(run.batch, {
-      ...this.#report(run, this.clock.now()),
+      ...reportOf(run, this.clock.now()),
       next,
       leaseUntil,
     });
     run.lease.isRenewed(leaseUntil);
+    isReported(run);
   }
 
   async #settle(run: Run): Promise<void> {
     const now = this.clock.now();
-    const attempt = Math.max(0, ...run.waiting.map((delivery) => delivery.attempt));
     const status = await this.deliveries.settle(run.batch, {
-      ...this.#report(run, now),
-      retryAt: run.waiting.length > 0 ? plusMs(now, retryDelayMs(attempt, Math.random)) : undefined,
+      ...reportOf(run, now),
+      retryAt: this.#retryAt(run, now),
     });
+    isReported(run);
     this.log.debug('batch.settled', { message_key: run.message.key, waiting_count: run.waiting.length });
     if (status === 'sent') {
       this.log.info('message.sent', { message_key: run.message.key, group: run.message.group });
     }
+  }
+
+  /** What is known is recorded first, so that nobody gets it again for what happened to somebody else. */
+  async #endAfterMishap(run: Run, error: unknown): Promise<void> {
+    if (error instanceof StoreUnavailableError || error instanceof LeaseLostError) {
+      throw error;
+    }
+    const { batch } = run;
+    this.log.error('batch.failed', { message_key: batch.messageKey, try: batch.tries, err: error });
+    if (!run.isAsking) {
+      await this.#advance(run, undefined);
+    }
+    const reason = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+    if (batch.tries >= MAX_TRIES) {
+      await this.#setAside(batch, reason);
+      return;
+    }
+    const now = this.clock.now();
+    const retryAt = plusMs(now, retryDelayMs(batch.tries, Math.random));
+    await this.deliveries.putBack(batch, { error: reason, now }, retryAt);
+  }
+
+  async #setAside(batch: ClaimedBatch, error: string): Promise<void> {
+    await this.deliveries.setAside(batch, { error, now: this.clock.now() });
+    this.log.error('batch.set-aside', { message_key: batch.messageKey, group: batch.group, error });
   }
 
   async #giveBack(run: Run): Promise<void> {
@@ -307,15 +358,27 @@ export class BatchWorker {
     this.log.info('batch.given-back', { message_key: run.message.key, status: run.status });
   }
 
-  /** Takes what is unreported out of the run: it is written once. */
-  #report(run: Run, now: Temporal.Instant): Report {
-    const report = { results: run.unreported, attempts: run.attempts, now };
-    run.unreported = [];
-    run.attempts = undefined;
-    return report;
+  #retryAt({ waiting, message }: Run, now: Temporal.Instant): Temporal.Instant | undefined {
+    if (waiting.length === 0) {
+      return undefined;
+    }
+    const attempt = Math.max(...waiting.map((delivery) => delivery.attempt));
+    const retryAt = plusMs(now, retryDelayMs(attempt, Math.random));
+    // At its expiry they end; nobody should wait an hour to see it.
+    return message.expiresAt && isReached(message.expiresAt, retryAt) ? message.expiresAt : retryAt;
   }
 
   #windowSize(message: Message): number {
     return Math.max(1, Math.min(this.channel.window, Math.floor(WINDOW_BYTES / message.content.bytes)));
   }
+}
+
+function reportOf({ unreported: results, attempts }: Run, now: Temporal.Instant): Report {
+  return { results, attempts, now };
+}
+
+/** The ledger has it: it is written once. */
+function isReported(run: Run): void {
+  run.unreported = [];
+  run.attempts = undefined;
 }

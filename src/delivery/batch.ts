@@ -22,9 +22,29 @@ export interface Batch extends BatchPointer, SubscriberRange {
   readonly cutAt: Temporal.Instant;
 }
 
+export const BATCH_STATES = ['open', 'settled', 'set_aside'] as const;
+
+/**
+ * - `open`: some of its deliveries have no outcome yet.
+ * - `settled`: all of them have.
+ * - `set_aside`: it failed again and again for a reason nobody foresaw; it is worked no more until somebody says so.
+ */
+export type BatchState = (typeof BATCH_STATES)[number];
+
+/** A batch as the ledger has it. */
+export interface BatchRecord extends Batch {
+  readonly state: BatchState;
+  /** How often it was claimed since it last got on. */
+  readonly tries: number;
+  /** What went wrong last, unless it has got on since. */
+  readonly error: string | undefined;
+}
+
 /** A batch that somebody works on, and what is known of it from before. */
 export interface ClaimedBatch extends Batch {
   readonly lease: Lease;
+  /** How often it was claimed, this time included, since it last got on: an outcome was recorded, or it was settled or given back. */
+  readonly tries: number;
   /** The subscribers who were being handed to the channel when the last worker was heard of: whoever of them has no outcome is in doubt. */
   readonly inFlight: SubscriberRange | undefined;
 }

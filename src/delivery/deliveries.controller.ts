@@ -97,7 +97,7 @@ export class DeliveriesController {
 }
 
 /** Cursors are signed, so another position is a defect. */
-function readPosition(position: unknown): SubscriberKey {
+export function readPosition(position: unknown): SubscriberKey {
   if (typeof position !== 'string' || !isSubscriberKey(position)) {
     throw new Error('A signed cursor of a list of deliveries has no address in it.');
   }

@@ -3,8 +3,8 @@ import type { SubscriberKey } from '../groups/subscriber.ts';
 import type { SubscriberRange } from '../groups/subscriber-store.ts';
 import { DomainError } from '../platform/errors/domain-error.ts';
 import type { ClaimTerms } from '../schedule/message-store.ts';
-import type { MessageKey, MessageStatus } from '../schedule/message.ts';
-import type { Batch, BatchPointer, ClaimedBatch } from './batch.ts';
+import type { MessageKey, MessageStatus, RetryableOutcome } from '../schedule/message.ts';
+import type { Batch, BatchPointer, BatchRecord, BatchState, ClaimedBatch } from './batch.ts';
 import type { Delivery, Outcome } from './delivery.ts';
 
 /** The next batches of a message, and how far they reach. */
@@ -38,6 +38,33 @@ export interface Progress extends Report {
 export interface Settlement extends Report {
   /** When what is still pending is tried again; absent where nothing is. */
   readonly retryAt: Temporal.Instant | undefined;
+}
+
+/** Something went wrong with a batch that nobody foresaw. */
+export interface Mishap {
+  /** For people; no address in it. */
+  readonly error: string;
+  readonly now: Temporal.Instant;
+}
+
+/** The next batches to be opened again. */
+export interface Reopening {
+  readonly group: GroupName;
+  readonly messageKey: MessageKey;
+  readonly token: string;
+  readonly outcomes: readonly RetryableOutcome[];
+  /** The position on which it was decided. */
+  readonly after: SubscriberKey | undefined;
+  /** Of batches, in one call. */
+  readonly limit: number;
+  readonly now: Temporal.Instant;
+  readonly leaseUntil: Temporal.Instant;
+}
+
+export interface BatchPage {
+  readonly after: SubscriberKey | undefined;
+  readonly limit: number;
+  readonly state: BatchState | undefined;
 }
 
 export interface DeliveryPage {
@@ -76,6 +103,9 @@ export abstract class DeliveryStore {
     page: { readonly after: SubscriberKey | undefined; readonly limit: number },
   ): Promise<readonly BatchPointer[]>;
 
+  /** In order of their first subscriber. */
+  abstract listBatches(messageKey: MessageKey, page: BatchPage): Promise<readonly BatchRecord[]>;
+
   /** The batch in whose range `key` lies. */
   abstract findBatch(messageKey: MessageKey, key: SubscriberKey): Promise<Batch | undefined>;
 
@@ -103,6 +133,30 @@ export abstract class DeliveryStore {
    */
   abstract settle(batch: ClaimedBatch, settlement: Settlement): Promise<MessageStatus>;
 
+  /**
+   * Ends the lease after a mishap; the batch can be claimed again from `retryAt` on. Whoever was in flight stays so: nobody knows.
+   * @throws {LeaseLostError}
+   */
+  abstract putBack(batch: ClaimedBatch, mishap: Mishap, retryAt: Temporal.Instant): Promise<void>;
+
+  /**
+   * Ends the lease and sets the batch aside until it is opened again; whoever was in flight stays so. A message of which only such
+   * batches are left becomes `failed`. Answers its status after that.
+   * @throws {LeaseLostError}
+   */
+  abstract setAside(batch: ClaimedBatch, mishap: Mishap): Promise<MessageStatus>;
+
+  /**
+   * Opens again the next batches that were set aside or hold deliveries of these outcomes, which are pending from then on and
+   * counted so; with the position behind them in the same write, and the message's lease renewed. Answers where they are and how far
+   * that reaches; behind the last of them (`complete`) the message's `retry` is done and gone. A second run finds another
+   * position and throws, so no delivery is opened twice.
+   * @throws {LeaseLostError} where the message's lease is not `token`'s any more, or its position is not `after`.
+   */
+  abstract reopen(
+    reopening: Reopening,
+  ): Promise<{ readonly pointers: readonly BatchPointer[]; readonly complete: boolean }>;
+
   /** Ends the lease; the batch can be claimed again at once. Does nothing where the lease is another's. */
   abstract release(batch: ClaimedBatch, now: Temporal.Instant): Promise<void>;
 
@@ -115,8 +169,8 @@ export abstract class DeliveryStore {
   abstract readDeliveries(batch: Batch): Promise<readonly Delivery[]>;
 
   /**
-   * Finishes a message whose batches are all cut and settled; does nothing to another.
-   * A message that is `sending` becomes `sent`; its wake is removed.
+   * Finishes a message whose batches are all cut and settled or set aside, with no `retry` under way; does nothing to another.
+   * A message that is `sending` becomes `sent`, or `failed` where a batch was set aside; its wake is removed.
    */
   abstract finish(group: GroupName, messageKey: MessageKey): Promise<void>;
 }

@@ -2,6 +2,7 @@ import { Module } from '@nestjs/common';
 import { Settings } from '../platform/config/settings.ts';
 import { assertNever } from '../platform/errors/assert-never.ts';
 import { ScheduleModule } from '../schedule/schedule.module.ts';
+import { BatchesController } from './batches.controller.ts';
 import { BatchWorker } from './batch-worker.ts';
 import { Channel } from './channels/channel.ts';
 import { OutboxChannel } from './channels/outbox.channel.ts';
@@ -19,7 +20,7 @@ import { BATCHES_AT_ONCE, Worker } from './worker.ts';
 /** HOW IT GOES OUT: due scan, dispatch, batches, worker, ledger, channels. */
 @Module({
   imports: [ScheduleModule],
-  controllers: [DeliveriesController, OutboxController],
+  controllers: [BatchesController, DeliveriesController, OutboxController],
   providers: [
     { provide: Channel, useFactory: openChannel, inject: [Settings] },
     BatchWorker,

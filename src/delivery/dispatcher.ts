@@ -6,7 +6,7 @@ import { Settings } from '../platform/config/settings.ts';
 import { Shutdown } from '../platform/lifecycle/shutdown.ts';
 import { Log } from '../platform/logging/log.ts';
 import { MessageStore } from '../schedule/message-store.ts';
-import type { Message } from '../schedule/message.ts';
+import type { Message, Retry } from '../schedule/message.ts';
 import { type Batch, BATCH_SIZE, cutRanges } from './batch.ts';
 import { DeliveryStore, LeaseLostError } from './delivery-store.ts';
 import { WorkQueue } from './work-queue.ts';
@@ -14,6 +14,8 @@ import { WorkQueue } from './work-queue.ts';
 // One DynamoDB transaction takes 100 items (DynamoDB API reference, TransactWriteItems): the message and its batches.
 const BATCHES_PER_CUT = 99;
 const CLAIMABLE_PAGE = 1_000;
+// Read and written within a small part of a lease, which each page renews.
+const REOPENED_PAGE = 100;
 
 /** Cuts a claimed message into batches and puts them on the work queue. */
 @Injectable()
@@ -30,11 +32,14 @@ export class Dispatcher {
   ) {}
 
   /**
-   * Goes on from the position at which the message stands, whoever brought it there; puts batches that were left behind on the
+   * Goes on from the position at which the message stands, whoever brought it there; opens again what is to be retried; puts batches that were left behind on the
    * queue again; finishes a message that has nothing left. Ends quietly where the lease is lost: another one goes on then.
    */
   async dispatch(message: Message, token: string): Promise<void> {
     try {
+      if (message.retry) {
+        await this.#reopen(message, message.retry, token);
+      }
       if (message.dispatch.batchesCut > message.dispatch.batchesSettled) {
         await this.#pushLeftBehind(message);
       }
@@ -88,6 +93,33 @@ export class Dispatcher {
       group: message.group,
       subscriber_count: subscriberCount,
       late_ms: msBetween(message.dueAt, this.clock.now()),
+    });
+  }
+
+  async #reopen(message: Message, retry: Retry, token: string): Promise<void> {
+    let after = retry.through;
+    let batchCount = 0;
+    for (let complete = false; !complete && !this.shutdown.isStopping;) {
+      const now = this.clock.now();
+      const reopened = await this.deliveries.reopen({
+        group: message.group,
+        messageKey: message.key,
+        token,
+        outcomes: retry.outcomes,
+        after,
+        limit: REOPENED_PAGE,
+        now,
+        leaseUntil: plusMs(now, this.settings.leaseMs),
+      });
+      await this.queue.push(reopened.pointers);
+      after = reopened.pointers.at(-1)?.first ?? after;
+      batchCount += reopened.pointers.length;
+      complete = reopened.complete;
+    }
+    this.log.info('message.reopened', {
+      message_key: message.key,
+      group: message.group,
+      batch_count: batchCount,
     });
   }
 

@@ -94,7 +94,7 @@ export function afterSend(
     case 'rejected':
       return { ...attempted, outcome: 'failed', reason: result.reason };
     case 'deferred':
-      return attempted.attempt < rules.maxAttempts
+      return !isLastAttempt(attempted.attempt, rules)
         ? { ...attempted, reason: result.reason }
         : {
             ...attempted,
@@ -116,7 +116,7 @@ function doubt(
   at: Temporal.Instant,
 ): Delivery {
   const attempt = (before?.attempt ?? 0) + 1;
-  const isFinal = rules.onUnknown === 'leave' || attempt >= rules.maxAttempts;
+  const isFinal = rules.onUnknown === 'leave' || isLastAttempt(attempt, rules);
   return {
     ...entry(subscriber, before, at),
     attempt,
@@ -124,6 +124,11 @@ function doubt(
     outcome: isFinal ? 'unknown' : undefined,
     reason,
   };
+}
+
+/** A delivery that somebody retries goes on counting, and has as many attempts again. */
+function isLastAttempt(attempt: number, { maxAttempts }: RetryRules): boolean {
+  return attempt % maxAttempts === 0;
 }
 
 /** Nothing is sent twice without saying so. */

@@ -47,6 +47,7 @@ export type MessageChange = Partial<
     | 'onMissed'
     | 'onUnknown'
     | 'wakeAt'
+    | 'retry'
   >
 >;
 

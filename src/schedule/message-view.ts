@@ -78,6 +78,22 @@ class CountsView {
   readonly unknown!: number;
 }
 
+class BatchesView {
+  @ApiProperty({ type: 'integer', description: 'Cut so far.', example: 4 })
+  readonly cut!: number;
+
+  @ApiProperty({ type: 'integer', description: 'Every delivery of them has its outcome.', example: 4 })
+  readonly settled!: number;
+
+  @ApiProperty({
+    type: 'integer',
+    description:
+      'Failed again and again for a reason nobody foresaw; GET …/batches?state=set_aside says why.',
+    example: 0,
+  })
+  readonly set_aside!: number;
+}
+
 class LatencyView {
   @ApiProperty({ type: 'integer', nullable: true, description: 'Due → first attempt, in ms.', example: 12 })
   readonly first_attempt_ms!: number | null;
@@ -165,6 +181,9 @@ export class MessageView {
   @ApiProperty({ description: 'Deliveries by what became of them.' })
   readonly counts!: CountsView;
 
+  @ApiProperty({ description: 'How far the work has come; a batch is up to 50 subscribers.' })
+  readonly batches!: BatchesView;
+
   @ApiProperty({ description: 'How punctual it was; null before the first attempt.' })
   readonly latency!: LatencyView;
 
@@ -228,6 +247,11 @@ export function viewMessage(message: Message, now: Temporal.Instant): MessageVie
     content: message.content,
     tags: message.tags,
     counts: { ...counts, pending: pendingCount(counts) },
+    batches: {
+      cut: message.dispatch.batchesCut,
+      settled: message.dispatch.batchesSettled,
+      set_aside: message.dispatch.batchesSetAside,
+    },
     latency: {
       first_attempt_ms: sinceDue(message, attempts.firstAt),
       last_attempt_ms: sinceDue(message, attempts.lastAt),
@@ -237,7 +261,7 @@ export function viewMessage(message: Message, now: Temporal.Instant): MessageVie
     on_missed: message.onMissed,
     on_unknown: message.onUnknown,
     version: message.version,
-    warnings: statusWarnings(message),
+    warnings: [...statusWarnings(message), ...setAsideWarnings(message)],
   };
 }
 
@@ -287,6 +311,18 @@ function statusWarnings(message: Message): readonly WarningView[] {
     default:
       return [];
   }
+}
+
+function setAsideWarnings({ group, key, dispatch }: Message): readonly WarningView[] {
+  const path = `/v1/groups/${group}/schedule/${key}`;
+  return dispatch.batchesSetAside === 0
+    ? []
+    : [
+        {
+          code: 'set-aside',
+          detail: `GET ${path}/batches?state=set_aside says which batches failed and why; POST ${path}/retry tries them again.`,
+        },
+      ];
 }
 
 function audienceWarnings(message: Message, audience: Group | undefined): readonly WarningView[] {

@@ -13,6 +13,8 @@ import {
   ON_UNKNOWN,
   type OnMissed,
   type OnUnknown,
+  RETRYABLE_OUTCOMES,
+  type RetryableOutcome,
 } from './message.ts';
 import { parseScheduleTime } from './schedule-time.ts';
 import type { Draft, Redraft } from './schedule.service.ts';
@@ -210,6 +212,13 @@ export class MessageListQuery extends ListQuery {
   @Transform(readNumericTime)
   @IsScheduleTime()
   readonly to?: unknown;
+}
+
+export class RetryQuery {
+  @ApiPropertyOptional({ enum: RETRYABLE_OUTCOMES, default: 'failed', description: 'Which deliveries.' })
+  @IsOptional()
+  @IsIn(RETRYABLE_OUTCOMES, { message: `One of ${RETRYABLE_OUTCOMES.join(', ')} is needed.` })
+  readonly outcome: RetryableOutcome = 'failed';
 }
 
 export function readDraft(body: MessageBody): Draft {

@@ -12,6 +12,7 @@
 import { randomUUIDv7 } from 'node:crypto';
 import type { GroupName } from '../groups/group.ts';
 import type { SubscriberKey } from '../groups/subscriber.ts';
+import { formatInstant } from '../platform/clock/clock.ts';
 import { DomainError } from '../platform/errors/domain-error.ts';
 import type { Brand } from '../platform/ids/brand.ts';
 import type { Template } from './content.ts';
@@ -37,7 +38,8 @@ export const MESSAGE_STATUSES = [
  * - `paused`: somebody stopped it.
  * - `sending`: claimed; batches are cut and worked.
  * - `sent`: finished, whatever the counts.
- * - `failed`: stopped by a fault of the message as a whole; `resume` goes on from where it was.
+ * - `failed`: stopped by a fault of the message as a whole, or finished but for batches that were set aside; `resume` goes on
+ *   from where it was.
  * - `cancelled`: somebody ended it.
  * - `skipped`: its time, or its expiry, had passed and the message says that it is not sent then.
  */
@@ -50,6 +52,17 @@ export type OnMissed = (typeof ON_MISSED)[number];
 export const ON_UNKNOWN = ['resend', 'leave'] as const;
 /** What becomes of a delivery that may or may not have gone out. */
 export type OnUnknown = (typeof ON_UNKNOWN)[number];
+
+export const RETRYABLE_OUTCOMES = ['failed', 'unknown'] as const;
+/** An outcome that somebody may take back, to have the delivery tried again. */
+export type RetryableOutcome = (typeof RETRYABLE_OUTCOMES)[number];
+
+/** Batches are being opened again: those that were set aside, and those that hold deliveries of these outcomes. */
+export interface Retry {
+  readonly outcomes: readonly RetryableOutcome[];
+  /** The batch up to which that is done; absent while none is. */
+  readonly through: SubscriberKey | undefined;
+}
 
 /** Deliveries by what became of them. Those of `subscribers` that are in none of the others are pending. */
 export interface Counts {
@@ -69,6 +82,8 @@ export interface Dispatch {
   readonly complete: boolean;
   readonly batchesCut: number;
   readonly batchesSettled: number;
+  /** Those that failed again and again for a reason nobody foresaw; they are not worked until somebody says so. */
+  readonly batchesSetAside: number;
 }
 
 /** The moments from which the latencies are computed. */
@@ -111,6 +126,8 @@ export interface Message {
   readonly wakeAt: Temporal.Instant | undefined;
   readonly lease: Lease | undefined;
   readonly dispatch: Dispatch;
+  /** Absent where nothing is to be tried again. */
+  readonly retry: Retry | undefined;
   readonly counts: Counts;
   readonly attempts: Attempts;
 }
@@ -140,6 +157,16 @@ export class MessageStatusConflictError extends DomainError {
 
   constructor(status: MessageStatus, wanted: string, options?: ErrorOptions) {
     super(`This message is ${status}, so it cannot be ${wanted}.`, options);
+  }
+}
+
+/** Thrown on asking to send of a message what its owner does not want sent any more. */
+export class MessageExpiredError extends DomainError {
+  readonly kind = 'conflict';
+  readonly code = 'message-expired';
+
+  constructor(expiresAt: Temporal.Instant, options?: ErrorOptions) {
+    super(`This message expired at ${formatInstant(expiresAt)}: nothing more of it is sent.`, options);
   }
 }
 
@@ -179,6 +206,11 @@ export function isMessageKey(text: string): text is MessageKey {
 /** Deliveries that have no outcome yet. */
 export function pendingCount(counts: Counts): number {
   return counts.subscribers - counts.sent - counts.failed - counts.skipped - counts.unknown;
+}
+
+/** Why a message has `failed` of which every batch but these is settled. */
+export function setAsideReason(batchCount: number): string {
+  return `${batchCount === 1 ? 'One batch was' : `${batchCount} batches were`} set aside after failing again and again.`;
 }
 
 /** True once nothing more will happen to it by itself or by `resume`. */

@@ -29,11 +29,13 @@ import {
   readDraft,
   readRedraft,
   readTimeRange,
+  RetryQuery,
 } from './message.dto.ts';
 import {
   isMessageKey,
   type Message,
   type MessageKey,
+  MessageExpiredError,
   MessageNotFoundError,
   MessageStatusConflictError,
 } from './message.ts';
@@ -242,6 +244,33 @@ export class ScheduleController {
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<MessageView> {
     return this.#answer(reply, await this.service.resume(group, key, ifVersion));
+  }
+
+  @Post(':key/retry')
+  @Needs('sender')
+  @HttpCode(200)
+  @ApiOperation({
+    summary: 'Try again what failed',
+    description:
+      'The deliveries of this outcome, and batches that were set aside; nobody else is written to. Those that are unknown may arrive twice.',
+  })
+  @ApiParam(MESSAGE_PARAM_DOCS)
+  @ApiHeader(IF_MATCH_DOCS)
+  @ApiOkResponse({ type: MessageView, headers: ETAG_DOCS })
+  @ApiProblems(
+    new MessageNotFoundError(EXAMPLE),
+    new MessageStatusConflictError('cancelled', 'retried'),
+    new MessageExpiredError(Temporal.Instant.from('2026-11-24T14:10:00Z')),
+    412,
+  )
+  async retry(
+    @GroupParam() group: GroupName,
+    @MessageParam() key: MessageKey | 'latest',
+    @Query() { outcome }: RetryQuery,
+    @IfMatch() ifVersion: number | undefined,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<MessageView> {
+    return this.#answer(reply, await this.service.retry(group, key, outcome, ifVersion));
   }
 
   #answer(reply: FastifyReply, message: Message): MessageView {

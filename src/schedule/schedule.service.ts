@@ -24,11 +24,15 @@ import {
   isFinished,
   type Message,
   type MessageKey,
+  MessageExpiredError,
   MessageNotFoundError,
   MessageStatusConflictError,
   newMessageKey,
   type OnMissed,
   type OnUnknown,
+  type Retry,
+  RETRYABLE_OUTCOMES,
+  type RetryableOutcome,
 } from './message.ts';
 import { judgeLateness } from './missed-rule.ts';
 import { WakeSignal } from './wake-signal.ts';
@@ -197,6 +201,45 @@ export class ScheduleService {
     });
   }
 
+  /**
+   * Tries deliveries of this outcome again, and batches that were set aside: only those, with the attempts of a new delivery.
+   * Nothing changes where there are none.
+   * @throws {MessageStatusConflictError} of a message that has not begun, is paused or was ended.
+   * @throws {MessageExpiredError}
+   */
+  async retry(
+    group: GroupName,
+    key: MessageKey | 'latest',
+    outcome: RetryableOutcome,
+    ifVersion?: number,
+  ): Promise<Message> {
+    return this.#change(group, key, ifVersion, (message) => {
+      const { status, expiresAt, dispatch, counts } = message;
+      const isAtRest = status === 'sent' || status === 'failed';
+      if (!dispatch.begunAt || (!isAtRest && status !== 'sending')) {
+        throw new MessageStatusConflictError(status, 'retried');
+      }
+      const now = this.clock.now();
+      if (expiresAt && isReached(expiresAt, now)) {
+        throw new MessageExpiredError(expiresAt);
+      }
+      if (counts[outcome] + dispatch.batchesSetAside === 0) {
+        return undefined;
+      }
+      const outcomes = RETRYABLE_OUTCOMES.filter(
+        (one) => one === outcome || message.retry?.outcomes.includes(one),
+      );
+      return {
+        change: {
+          status: 'sending',
+          reason: undefined,
+          wakeAt: now,
+          retry: { outcomes, through: undefined },
+        },
+      };
+    });
+  }
+
   /** Ends a message: what has not been handed to the channel by now is not sent. A second call changes nothing. */
   async cancel(group: GroupName, key: MessageKey | 'latest', ifVersion?: number): Promise<Message> {
     return this.#change(group, key, ifVersion, (message) => {
@@ -212,6 +255,7 @@ export class ScheduleService {
           status: 'cancelled',
           reason: undefined,
           wakeAt: message.dispatch.begunAt ? this.clock.now() : undefined,
+          retry: retrySetAside(message),
         },
       };
     });
@@ -289,7 +333,9 @@ export class ScheduleService {
         complete: false,
         batchesCut: 0,
         batchesSettled: 0,
+        batchesSetAside: 0,
       },
+      retry: undefined,
       counts: { subscribers: 0, sent: 0, failed: 0, skipped: 0, unknown: 0 },
       attempts: { firstAt: undefined, lastAt: undefined, lastAcceptedAt: undefined },
       ...this.#placeInTime({ ...draft, dueAt: scheduleOn }, now),
@@ -316,7 +362,8 @@ export class ScheduleService {
   #resumption(message: Message): MessageChange {
     const now = this.clock.now();
     if (message.dispatch.begunAt) {
-      return { status: 'sending', reason: undefined, wakeAt: now };
+      const retry = message.retry ?? retrySetAside(message);
+      return { status: 'sending', reason: undefined, wakeAt: now, retry };
     }
     const dueAt = isReached(message.scheduleOn, now) ? now : message.scheduleOn;
     return { dueAt, ...this.#placeInTime({ ...message, dueAt }, now) };
@@ -336,6 +383,11 @@ export class ScheduleService {
       this.wakes.announce({ group: message.group, key: message.key, wakeAt: message.wakeAt });
     }
   }
+}
+
+/** What is set aside has deliveries without an outcome: whatever becomes of the message, they get one. */
+function retrySetAside({ dispatch }: Message): Retry | undefined {
+  return dispatch.batchesSetAside > 0 ? { outcomes: [], through: undefined } : undefined;
 }
 
 interface Decision {

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { at, type JsonObject, numberAt, textAt } from '../support/json.ts';
+import { at, type JsonObject, numberAt, objectsAt, textAt } from '../support/json.ts';
 import { matching } from '../support/matching.ts';
 import { listAll, startTestApp, type TestApp } from '../support/test-app.ts';
 import { until } from '../support/until.ts';
@@ -223,6 +223,84 @@ describe('a message', () => {
 
     expect(paused.body).toMatchObject({ status: 'paused', counts: { subscribers: 0 } });
     expect(resumed['counts']).toMatchObject({ subscribers: 3, sent: 2 });
+  });
+
+  it('is tried again on request, those that failed and nobody else', async () => {
+    await app.request('POST', '/v1/groups/retried/subscribers', {
+      body: {
+        subscribers: [
+          { email: 'ada@example.com', attributes: { many: 1 } },
+          { email: 'grace@example.com', attributes: { many: 999_999_999 } },
+        ],
+      },
+    });
+    const path = await aMessage('retried', {
+      template: 'liquid',
+      body: '{% for i in (1..subscriber.attributes.many) %}{{ i }}{% endfor %}',
+    });
+    const { version } = await untilStatus(path, 'sent');
+    await app.request('PATCH', '/v1/groups/retried/subscribers/grace@example.com', {
+      body: { attributes: { many: 2 } },
+    });
+
+    const retried = await app.request('POST', `${path}/retry`);
+
+    expect(retried.status).toBe(200);
+    expect(retried.body).toMatchObject({ status: 'sending', version: Number(version) + 1 });
+    expect(retried.headers.get('etag')).toBe(`"${Number(version) + 1}"`);
+    const sent = await untilStatus(path, 'sent');
+    expect(sent['counts']).toMatchObject({ sent: 2, failed: 0 });
+    expect(sent['batches']).toEqual({ cut: 1, settled: 1, set_aside: 0 });
+    const again = await app.request('POST', `${path}/retry?outcome=unknown`);
+    expect(again.body).toEqual(sent);
+  });
+
+  it.each([
+    ['one that has not begun', { schedule_on: FAR }, 'message-status-conflict'],
+    ['one that was held', { schedule_on: LONG_PAST }, 'message-status-conflict'],
+  ])('cannot be retried: %s', async (_, fields, code) => {
+    await aGroup('not-retried');
+    const path = await aMessage('not-retried', fields);
+
+    const answer = await app.request('POST', `${path}/retry`);
+
+    expect(answer.status).toBe(409);
+    expect(textAt(answer.body, 'type')).toContain(code);
+  });
+
+  it.each(['sent', 'skipped', '', 'failed,unknown'])(
+    'cannot be retried for the outcome "%s"',
+    async (outcome) => {
+      const path = await aMessage('due', { schedule_on: FAR });
+
+      const answer = await app.request('POST', `${path}/retry?outcome=${outcome}`);
+
+      expect(answer.status).toBe(400);
+      expect(objectsAt(answer.body, 'errors')).toEqual([
+        { pointer: 'outcome', detail: 'One of failed, unknown is needed.' },
+      ]);
+    },
+  );
+
+  it('lists its batches, those of one state where asked, page by page', async () => {
+    const names = Array.from({ length: 120 }, (_, index) => `s${String(index).padStart(3, '0')}@example.com`);
+    await app.request('POST', '/v1/groups/batched/subscribers', {
+      body: { subscribers: names.map((email) => ({ email })) },
+    });
+    const path = await aMessage('batched');
+    await untilStatus(path, 'sent');
+
+    const batches = await listAll(app, `${path}/batches`, { limit: '2' });
+
+    expect(batches).toEqual(
+      [
+        { first: names[0], last: names[49], count: 50 },
+        { first: names[50], last: names[99], count: 50 },
+        { first: names[100], last: names[119], count: 20 },
+      ].map((batch) => ({ ...batch, state: 'settled', tries: 0, error: null })),
+    );
+    expect(await listAll(app, `${path}/batches`, { state: 'set_aside' })).toEqual([]);
+    expect((await app.request('GET', `${path}/batches?state=dead`)).status).toBe(400);
   });
 
   it('fails for nobody but the subscriber whose data breaks the template', async () => {

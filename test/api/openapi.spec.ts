@@ -187,6 +187,8 @@ describe.each(['/v1/groups/{group}', '/{group}'])('the examples under %s', (base
     'their time comes',
     'GET …/schedule/{key}/deliveries',
     'GET …/schedule/{key}/deliveries/{email}',
+    'GET …/schedule/{key}/batches',
+    'POST …/schedule/{key}/retry',
     'DELETE …/subscribers/{email}',
     'what is held is cancelled',
     'DELETE /v1/groups/{group}',

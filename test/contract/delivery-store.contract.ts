@@ -138,6 +138,7 @@ export function describeDeliveryStore(openEngine: OpenEngine): void {
           complete: true,
           batchesCut: 3,
           batchesSettled: 0,
+          batchesSetAside: 0,
         });
         expect(stored.counts).toEqual({ ...NONE, subscribers: 6 });
         expect(stored.status).toBe('sending');
@@ -413,6 +414,7 @@ export function describeDeliveryStore(openEngine: OpenEngine): void {
         expect(claimed).toEqual({
           ...batch,
           lease: { token: WORKER, until: terms.until },
+          tries: 1,
           inFlight: undefined,
         });
       });
@@ -452,6 +454,7 @@ export function describeDeliveryStore(openEngine: OpenEngine): void {
         expect(again).toEqual({
           ...batch,
           lease: { token: 'another', until: plusMs(engine.clock.now(), LEASE_MS) },
+          tries: 2,
           inFlight: next,
         });
       });

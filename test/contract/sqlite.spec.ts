@@ -3,6 +3,7 @@ import { describeDeliveryStore } from './delivery-store.contract.ts';
 import { describeGroupStore } from './group-store.contract.ts';
 import { describeMessageStore } from './message-store.contract.ts';
 import { openSqlite } from './open-sqlite.ts';
+import { describeRetry } from './retry.contract.ts';
 import { describeSubscriberStore } from './subscriber-store.contract.ts';
 import { describeWorkQueue } from './work-queue.contract.ts';
 
@@ -11,5 +12,6 @@ describe('the embedded engine', () => {
   describeSubscriberStore(openSqlite);
   describeMessageStore(openSqlite);
   describeDeliveryStore(openSqlite);
+  describeRetry(openSqlite);
   describeWorkQueue(openSqlite);
 });

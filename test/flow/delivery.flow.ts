@@ -438,29 +438,278 @@ export function describeDeliveryFlow(openEngine: OpenEngine): void {
       });
     });
 
+    describe('a batch that fails for a reason nobody foresaw', () => {
+      class Unforeseen extends Error {
+        override readonly name = 'Unforeseen';
+      }
+
+      /** Lets the batch be tried until nobody tries it any more. */
+      async function runForADay(): Promise<void> {
+        for (let hour = 0; hour < 24; hour += 1) {
+          await belfry.runOnce();
+          engine.clock.advance(HOUR_MS);
+        }
+      }
+
+      it('is tried again later, and what was in flight is said to be in doubt', async () => {
+        await belfry.subscribe('ada@example.com');
+        const key = await belfry.scheduleMessage();
+        belfry.channel.answerWith(() => {
+          throw new Unforeseen('no channel does this');
+        });
+        await belfry.runOnce();
+        belfry.channel.answerWith(() => ({ kind: 'accepted', providerId: 'later' }));
+
+        await runForADay();
+
+        expect(belfry.channel.recipients).toEqual(['ada@example.com']);
+        expect(await belfry.deliveries(key)).toMatchObject([
+          { outcome: 'sent', attempt: 2, unknownAttempts: 1 },
+        ]);
+      });
+
+      it('is set aside after eight tries, while the others go out, and is tried again on request', async () => {
+        const everybody = addresses(120);
+        await belfry.subscribe(...everybody);
+        const key = await belfry.scheduleMessage();
+        const readRange = engine.subscribers.readRange.bind(engine.subscribers);
+        Object.defineProperty(engine.subscribers, 'readRange', {
+          configurable: true,
+          value: async (...args: Parameters<typeof readRange>) => {
+            if (args[1].first === everybody[50]) {
+              throw new Unforeseen('this range cannot be read');
+            }
+            return readRange(...args);
+          },
+        });
+
+        await runForADay();
+
+        const failed = await belfry.message(key);
+        expect(failed).toMatchObject({ status: 'failed', reason: expect.stringContaining('One batch') });
+        expect(failed.counts).toMatchObject({ subscribers: 120, sent: 70 });
+        const page = { after: undefined, limit: 10, state: 'set_aside' } as const;
+        expect(await engine.deliveries.listBatches(key, page)).toMatchObject([
+          { first: everybody[50], tries: 8, error: 'Unforeseen: this range cannot be read' },
+        ]);
+
+        Reflect.deleteProperty(engine.subscribers, 'readRange');
+        await belfry.schedule.retry(belfry.group, key, 'failed');
+        await belfry.runOnce();
+        expect(belfry.channel.recipients).toEqual(everybody);
+        expect((await belfry.message(key)).status).toBe('sent');
+      });
+
+      it('keeps what was known before the mishap, so that nobody gets it again', async () => {
+        await belfry.subscribe(...addresses(20));
+        const key = await belfry.scheduleMessage();
+        const advance = engine.deliveries.advance.bind(engine.deliveries);
+        let calls = 0;
+        Object.defineProperty(engine.deliveries, 'advance', {
+          configurable: true,
+          value: async (...args: Parameters<typeof advance>) => {
+            calls += 1;
+            if (calls === 2) {
+              throw new Unforeseen('between two windows');
+            }
+            return advance(...args);
+          },
+        });
+
+        await runForADay();
+
+        expect(belfry.channel.recipients).toEqual(addresses(20));
+        expect((await belfry.deliveries(key)).every(({ unknownAttempts }) => unknownAttempts === 0)).toBe(
+          true,
+        );
+      });
+
+      it('is resumed with its message', async () => {
+        await belfry.subscribe('ada@example.com');
+        const key = await belfry.scheduleMessage();
+        belfry.channel.answerWith(() => {
+          throw new Unforeseen('no channel does this');
+        });
+        await runForADay();
+        expect((await belfry.message(key)).status).toBe('failed');
+        belfry.channel.answerWith(() => ({ kind: 'accepted', providerId: 'later' }));
+
+        await belfry.schedule.resume(belfry.group, key);
+        await belfry.runOnce();
+
+        expect((await belfry.message(key)).status).toBe('sent');
+      });
+
+      it('leaves no delivery without an outcome where the message is cancelled then', async () => {
+        await belfry.subscribe('ada@example.com');
+        const key = await belfry.scheduleMessage();
+        const readRange = engine.subscribers.readRange.bind(engine.subscribers);
+        Object.defineProperty(engine.subscribers, 'readRange', {
+          configurable: true,
+          value: () => Promise.reject(new Unforeseen('this range cannot be read')),
+        });
+        await runForADay();
+        Object.defineProperty(engine.subscribers, 'readRange', { configurable: true, value: readRange });
+
+        await belfry.schedule.cancel(belfry.group, key);
+        await belfry.runOnce();
+
+        expect(await belfry.message(key)).toMatchObject({
+          status: 'cancelled',
+          counts: { subscribers: 1, skipped: 1 },
+        });
+        expect(belfry.channel.taken).toEqual([]);
+      });
+
+      it('is set aside when its worker is lost again and again', async () => {
+        await belfry.subscribe('ada@example.com');
+        const key = await belfry.scheduleMessage();
+        await belfry.scanner.runOnce();
+        const [pointer] = await engine.deliveries.findClaimable(key, engine.clock.now(), {
+          after: undefined,
+          limit: 1,
+        });
+        for (let loss = 0; loss < 8 && pointer; loss += 1) {
+          const now = engine.clock.now();
+          await engine.deliveries.claim(pointer, { token: `${loss}`, now, until: plusMs(now, LEASE_MS) });
+          engine.clock.advance(LEASE_MS);
+        }
+
+        await belfry.runOnce();
+
+        expect(await belfry.message(key)).toMatchObject({
+          status: 'failed',
+          dispatch: { batchesSetAside: 1 },
+        });
+        expect(belfry.channel.taken).toEqual([]);
+      });
+    });
+
+    describe('a retry on request', () => {
+      it('tries those that failed again, and nobody else', async () => {
+        await belfry.subscribe(...addresses(120));
+        const key = await belfry.scheduleMessage();
+        belfry.channel.answerWith(({ to }) =>
+          /s0000\d/.test(to)
+            ? { kind: 'rejected', reason: '550 no such user' }
+            : { kind: 'accepted', providerId: 'first' },
+        );
+        await belfry.runOnce();
+        expect((await belfry.message(key)).counts).toMatchObject({ sent: 110, failed: 10 });
+        belfry.channel.answerWith(() => ({ kind: 'accepted', providerId: 'second' }));
+
+        const retried = await belfry.schedule.retry(belfry.group, key, 'failed');
+        await belfry.runOnce();
+
+        expect(retried.status).toBe('sending');
+        expect(belfry.channel.recipients).toEqual(addresses(120));
+        expect(await belfry.message(key)).toMatchObject({ status: 'sent', counts: { sent: 120, failed: 0 } });
+        expect(await belfry.deliveries(key)).toMatchObject(
+          addresses(120).map((_, index) => ({ outcome: 'sent', attempt: index < 10 ? 2 : 1 })),
+        );
+      });
+
+      it('tries the unknown only where it is asked to, and the record says that they may have it twice', async () => {
+        await belfry.subscribe('ada@example.com', 'bob@example.com');
+        const key = await belfry.scheduleMessage({ onUnknown: 'leave' });
+        belfry.channel.answerWith(({ to }) =>
+          to.startsWith('ada') ? { kind: 'unknown', reason: 'cut' } : { kind: 'rejected', reason: '550 no' },
+        );
+        await belfry.runOnce();
+        belfry.channel.answerWith(() => ({ kind: 'accepted', providerId: 'second' }));
+
+        await belfry.schedule.retry(belfry.group, key, 'failed');
+        await belfry.runOnce();
+        const untouched = await belfry.deliveries(key);
+        await belfry.schedule.retry(belfry.group, key, 'unknown');
+        await belfry.runOnce();
+
+        expect(untouched).toMatchObject([{ outcome: 'unknown' }, { outcome: 'sent' }]);
+        expect(await belfry.deliveries(key)).toMatchObject([
+          { outcome: 'sent', attempt: 2, unknownAttempts: 1 },
+          { outcome: 'sent', attempt: 2, unknownAttempts: 0 },
+        ]);
+      });
+
+      it('gives a delivery whose attempts were used up as many again', async () => {
+        belfry = new Belfry(engine, belfry.channel, { MAX_ATTEMPTS: '2' });
+        await belfry.subscribe('ada@example.com');
+        const key = await belfry.scheduleMessage();
+        belfry.channel.answerWith(() => ({ kind: 'deferred', reason: '451 later' }));
+        for (let hour = 0; hour < 5; hour += 1) {
+          await belfry.runOnce();
+          engine.clock.advance(HOUR_MS);
+        }
+        expect(await belfry.deliveries(key)).toMatchObject([{ outcome: 'failed', attempt: 2 }]);
+
+        await belfry.schedule.retry(belfry.group, key, 'failed');
+        await belfry.runOnce();
+        const pending = await belfry.deliveries(key);
+        engine.clock.advance(HOUR_MS);
+        await belfry.runOnce();
+
+        expect(pending).toMatchObject([{ outcome: undefined, attempt: 3 }]);
+        expect(await belfry.deliveries(key)).toMatchObject([{ outcome: 'failed', attempt: 4 }]);
+      });
+
+      it('changes nothing where nothing failed, and is refused before it begins and after its expiry', async () => {
+        await belfry.subscribe('ada@example.com');
+        const key = await belfry.scheduleMessage({ expiresAt: plusMs(anInstant(), DAY_MS) });
+        await expect(belfry.schedule.retry(belfry.group, key, 'failed')).rejects.toMatchObject({
+          code: 'message-status-conflict',
+        });
+        await belfry.runOnce();
+        const sent = await belfry.message(key);
+
+        expect(await belfry.schedule.retry(belfry.group, key, 'failed')).toEqual(sent);
+
+        engine.clock.advance(DAY_MS);
+        await expect(belfry.schedule.retry(belfry.group, key, 'failed')).rejects.toMatchObject({
+          code: 'message-expired',
+        });
+      });
+    });
+
     describe('a process that dies', () => {
       class Died extends Error {}
 
-      /** Makes a method of a store throw at its `nth` call, before or after it did its work, as if the process ended there. */
+      // What a worker that lives would still write.
+      const WRITES = ['advance', 'settle', 'putBack', 'setAside', 'release'] as const;
+
+      /** Makes a method of a store throw at its `nth` call, before or after it did its work, and all that comes after it: the process has ended there. */
       function dieAt(store: object, method: string, where: 'before' | 'after', nth = 1): () => void {
         const original: unknown = Reflect.get(store, method);
         if (typeof original !== 'function') {
           throw new Error(`${method} is no method.`);
         }
         let calls = 0;
+        const die = (): never => {
+          for (const name of WRITES) {
+            Object.defineProperty(engine.deliveries, name, { configurable: true, value: refuse });
+          }
+          throw new Died();
+        };
+        const refuse = async (): Promise<never> => {
+          throw new Died();
+        };
         const dying = async (...args: unknown[]): Promise<unknown> => {
           calls += 1;
           if (calls === nth && where === 'before') {
-            throw new Died();
+            die();
           }
           const result: unknown = await Reflect.apply(original, store, args);
           if (calls === nth) {
-            throw new Died();
+            die();
           }
           return result;
         };
         Object.defineProperty(store, method, { configurable: true, value: dying });
-        return () => Reflect.deleteProperty(store, method);
+        return () => {
+          Reflect.deleteProperty(store, method);
+          for (const name of WRITES) {
+            Reflect.deleteProperty(engine.deliveries, name);
+          }
+        };
       }
 
       /** Runs until it dies, then as a new process until all leases have ended and nothing is left to do. */

@@ -3,6 +3,7 @@ import { describeDeliveryStore } from '../contract/delivery-store.contract.ts';
 import { describeGroupStore } from '../contract/group-store.contract.ts';
 import { describeMessageStore } from '../contract/message-store.contract.ts';
 import { openAws } from '../contract/open-aws.ts';
+import { describeRetry } from '../contract/retry.contract.ts';
 import { describeSubscriberStore } from '../contract/subscriber-store.contract.ts';
 import { describeWorkQueue } from '../contract/work-queue.contract.ts';
 
@@ -11,5 +12,6 @@ describe('the engine aws', () => {
   describeSubscriberStore(openAws);
   describeMessageStore(openAws);
   describeDeliveryStore(openAws);
+  describeRetry(openAws);
   describeWorkQueue(openAws);
 });

@@ -1,13 +1,29 @@
-import type { Batch, BatchPointer, ClaimedBatch } from '../../delivery/batch.ts';
+import {
+  type Batch,
+  BATCH_STATES,
+  type BatchPointer,
+  type BatchRecord,
+  type ClaimedBatch,
+} from '../../delivery/batch.ts';
 import { type Outcome, OUTCOMES } from '../../delivery/delivery.ts';
-import type { Progress } from '../../delivery/delivery-store.ts';
+import type { Mishap, Progress } from '../../delivery/delivery-store.ts';
 import { isGroupName } from '../../groups/group.ts';
 import { isSubscriberKey } from '../../groups/subscriber.ts';
 import type { SubscriberRange } from '../../groups/subscriber-store.ts';
 import { DAY_MS, plusMs, SECOND_MS } from '../../platform/clock/clock.ts';
 import type { ClaimTerms } from '../../schedule/message-store.ts';
-import { isMessageKey } from '../../schedule/message.ts';
-import { branded, instant, integer, type Item, optionalBranded, optionalInteger, text } from './item.ts';
+import { isMessageKey, type RetryableOutcome } from '../../schedule/message.ts';
+import {
+  branded,
+  instant,
+  integer,
+  type Item,
+  oneOf,
+  optionalBranded,
+  optionalInteger,
+  optionalText,
+  text,
+} from './item.ts';
 import { ItemUpdate } from './item-update.ts';
 import { LEASE_ATTRIBUTES, leaseFree, leaseHeld } from './message-item.ts';
 import type { Key } from './read-items.ts';
@@ -15,11 +31,12 @@ import type { Key } from './read-items.ts';
 /*
  * A batch as an item of the table `deliveries`. It is small (some 300 bytes), so that the state of all batches of a message can
  * be read; what became of each delivery is in the outcomes item beside it. An attribute that is absent is a lease that nobody
- * holds, or nobody in flight.
+ * holds, nobody in flight, a number that is 0, or no mishap.
  */
 
 /** How many deliveries of the batch have each outcome: says which batches are worth reading for one of them. */
 export type Tally = Readonly<Record<Outcome, number>>;
+export const NO_OUTCOMES: Tally = { sent: 0, failed: 0, skipped: 0, unknown: 0 };
 
 // Who got what is asked after a year, when the books of the year are closed; a month more to do it in.
 const KEEP_MS = 400 * DAY_MS;
@@ -66,6 +83,7 @@ export function claimUpdate(terms: ClaimTerms): ItemUpdate {
   return new ItemUpdate()
     .set('lease_token', terms.token)
     .set('lease_until', terms.until.epochMilliseconds)
+    .add('tries', 1)
     .require(condition, values);
 }
 
@@ -88,6 +106,9 @@ export function advanceUpdate(
   next: SubscriberRange | undefined,
 ): ItemUpdate {
   update.set('lease_until', progress.leaseUntil.epochMilliseconds);
+  if (progress.results.some(({ outcome }) => outcome)) {
+    update.remove('tries');
+  }
   return next
     ? update.set('in_flight_first', next.first).set('in_flight_last', next.last)
     : update.remove(...IN_FLIGHT_ATTRIBUTES);
@@ -95,16 +116,57 @@ export function advanceUpdate(
 
 /** The lease ends, and nobody is in flight: the batch waits until `retryAt` or is settled. */
 export function settleUpdate(update: ItemUpdate, retryAt: Temporal.Instant | undefined): ItemUpdate {
-  update.remove(...LEASE_ATTRIBUTES, ...IN_FLIGHT_ATTRIBUTES);
+  update.remove(...LEASE_ATTRIBUTES, ...IN_FLIGHT_ATTRIBUTES, 'tries');
   return retryAt
     ? update.set('available_at', retryAt.epochMilliseconds)
-    : update.set('batch_state', 'settled');
+    : update.set('batch_state', 'settled').remove('error');
+}
+
+/** The lease ends after a mishap, with whoever is in flight: the batch waits until `retryAt` or is set aside. */
+export function mishapUpdate(
+  batch: ClaimedBatch,
+  mishap: Mishap,
+  retryAt: Temporal.Instant | undefined,
+): ItemUpdate {
+  const update = heldUpdate(batch, mishap.now, NO_OUTCOMES)
+    .remove(...LEASE_ATTRIBUTES)
+    .set('error', mishap.error);
+  return retryAt
+    ? update.set('available_at', retryAt.epochMilliseconds)
+    : update.set('batch_state', 'set_aside');
+}
+
+/** A filter for batches to be opened again, and its values. */
+export function reopenable(outcomes: readonly RetryableOutcome[]): {
+  readonly condition: string;
+  readonly values: Item;
+} {
+  const has = outcomes.map((outcome) => `${tallyAttribute(outcome)} > :zero`).join(' OR ');
+  return has === ''
+    ? { condition: 'batch_state = :aside', values: { ':aside': 'set_aside' } }
+    : {
+        condition: `batch_state = :aside OR (batch_state = :settled AND (${has}))`,
+        values: { ':aside': 'set_aside', ':settled': 'settled', ':zero': 0 },
+      };
+}
+
+/** The batch is open again, without the outcomes in `gone`. */
+export function reopenBatchUpdate(batch: BatchRecord, gone: Tally, now: Temporal.Instant): ItemUpdate {
+  const update = new ItemUpdate()
+    .require('batch_state = :was', { ':was': batch.state })
+    .set('batch_state', 'open')
+    .set('available_at', now.epochMilliseconds)
+    .remove('tries', 'error');
+  for (const outcome of OUTCOMES) {
+    update.add(tallyAttribute(outcome), -gone[outcome]);
+  }
+  return update;
 }
 
 export function releaseUpdate(batch: ClaimedBatch): ItemUpdate {
   return new ItemUpdate()
     .require('lease_token = :token', { ':token': batch.lease.token })
-    .remove(...LEASE_ATTRIBUTES);
+    .remove(...LEASE_ATTRIBUTES, 'tries');
 }
 
 /** True where this very claim has taken the lease: its write was sent twice, and the answer to the first was lost. */
@@ -118,6 +180,15 @@ export function toBatch(item: Item): Batch {
     last: branded(item, 'last_subscriber', isSubscriberKey),
     count: integer(item, 'subscriber_count'),
     cutAt: instant(item, 'cut_at'),
+  };
+}
+
+export function toBatchRecord(item: Item): BatchRecord {
+  return {
+    ...toBatch(item),
+    state: oneOf(item, 'batch_state', BATCH_STATES),
+    tries: optionalInteger(item, 'tries') ?? 0,
+    error: optionalText(item, 'error'),
   };
 }
 
@@ -139,6 +210,7 @@ export function toClaimedBatch(item: Item): ClaimedBatch {
   return {
     ...toBatch(item),
     lease: { token: text(item, 'lease_token'), until: instant(item, 'lease_until') },
+    tries: integer(item, 'tries'),
     inFlight: first !== undefined && last !== undefined ? { first, last } : undefined,
   };
 }

@@ -1,13 +1,22 @@
 import { ConditionalCheckFailedException } from '@aws-sdk/client-dynamodb';
 import { type QueryCommandInput, UpdateCommand } from '@aws-sdk/lib-dynamodb';
 import { Injectable } from '@nestjs/common';
-import { type Batch, BATCH_SIZE, type BatchPointer, type ClaimedBatch } from '../../delivery/batch.ts';
 import {
+  type Batch,
+  BATCH_SIZE,
+  type BatchPointer,
+  type BatchRecord,
+  type ClaimedBatch,
+} from '../../delivery/batch.ts';
+import {
+  type BatchPage,
   type Cut,
   type DeliveryPage,
   DeliveryStore,
   LeaseLostError,
+  type Mishap,
   type Progress,
+  type Reopening,
   type Report,
   type Settlement,
 } from '../../delivery/delivery-store.ts';
@@ -28,27 +37,32 @@ import {
   claimUpdate,
   heldUpdate,
   isClaimedOn,
+  mishapUpdate,
   newBatchItem,
+  NO_OUTCOMES,
   releaseUpdate,
+  reopenable,
+  reopenBatchUpdate,
   settleUpdate,
   type Tally,
   tallyAttribute,
   toBatch,
+  toBatchRecord,
   toClaimedBatch,
   toPointer,
   toTally,
 } from './batch-item.ts';
-import { type Item, text } from './item.ts';
-import type { ItemUpdate } from './item-update.ts';
-import { messageItemKey, toMessage } from './message-item.ts';
+import { type Item, optionalInteger, text } from './item.ts';
+import { ItemUpdate } from './item-update.ts';
+import { COUNT_ATTRIBUTES, messageItemKey, toMessage } from './message-item.ts';
 import {
   addWakeBy,
   allowsCut,
-  canFinish,
   cutUpdate,
   exists,
   finishUpdate,
   isBroughtForward,
+  reopenUpdate,
   reportUpdate,
   requireSending,
 } from './message-progress.ts';
@@ -56,6 +70,7 @@ import {
   OUTCOMES_PREFIX,
   outcomesKey,
   outcomesUpdate,
+  reopenOutcomesUpdate,
   RESULTS_PER_WRITE,
   toDeliveries,
   toDelivery,
@@ -74,7 +89,6 @@ const BATCHES_PER_STEP = 100;
 const BEHIND_ALL = '\u007f';
 
 const NOBODY = { subscribers: 0, skipped: 0 };
-const NO_OUTCOMES: Tally = { sent: 0, failed: 0, skipped: 0, unknown: 0 };
 
 /** A report, and what else is written with it. */
 interface Writing {
@@ -149,6 +163,13 @@ export class AwsDeliveryStore extends DeliveryStore {
     return items.map(toPointer);
   }
 
+  override async listBatches(messageKey: MessageKey, page: BatchPage): Promise<readonly BatchRecord[]> {
+    const range = { prefix: BATCH_PREFIX, from: page.after === undefined ? '' : behind(page.after) };
+    const filter = page.state && { condition: 'batch_state = :state', values: { ':state': page.state } };
+    const items = await this.#query(messageKey, range, page.limit, filter);
+    return items.map(toBatchRecord);
+  }
+
   override async findBatch(messageKey: MessageKey, key: SubscriberKey): Promise<Batch | undefined> {
     const item = await this.#findLast(messageKey, { prefix: BATCH_PREFIX, to: key });
     const batch = item && toBatch(item);
@@ -221,14 +242,63 @@ export class AwsDeliveryStore extends DeliveryStore {
       });
       return message.status;
     }
+    const left = await this.#countWhoLeft(batch, results);
     await this.#record({
       ...writing,
-      alsoCounted: await this.#countWhoLeft(batch, results),
-      completeBatch: (update) => settleUpdate(update, undefined),
+      alsoCounted: left,
+      completeBatch: (update) =>
+        settleUpdate(update, undefined)
+          .add('subscriber_count', left.subscribers)
+          .add('left_count', left.skipped),
       completeMessage: (update) => update.add('batches_settled', 1),
     });
     // A crash before this leaves it to the message's wake.
     return this.#finish(await this.#getMessage(batch));
+  }
+
+  override async putBack(batch: ClaimedBatch, mishap: Mishap, retryAt: Temporal.Instant): Promise<void> {
+    const update = mishapUpdate(batch, mishap, retryAt).byItself(this.#target(batchKey(batch)));
+    try {
+      await callAws(() => this.clients.dynamo.send(new UpdateCommand(update)));
+    } catch (error) {
+      requireConditionFailure(error);
+      throw new LeaseLostError(`a batch of message ${batch.messageKey}`, { cause: error });
+    }
+  }
+
+  override async setAside(batch: ClaimedBatch, mishap: Mishap): Promise<MessageStatus> {
+    const result = await transact(this.clients.dynamo, [
+      mishapUpdate(batch, mishap, undefined).inTransaction(this.#target(batchKey(batch))),
+      new ItemUpdate().add('batches_set_aside', 1).require(exists).inTransaction(this.#messageTarget(batch)),
+    ]);
+    if (result.kind !== 'done') {
+      throw new LeaseLostError(`a batch of message ${batch.messageKey}`);
+    }
+    // A crash before this leaves it to the message's wake.
+    return this.#finish(await this.#getMessage(batch));
+  }
+
+  /** A transaction for each batch, which moves the position too: a crash between two of them leaves nothing half done. */
+  override async reopen(
+    reopening: Reopening,
+  ): Promise<{ readonly pointers: readonly BatchPointer[]; readonly complete: boolean }> {
+    const { messageKey, limit } = reopening;
+    const range = {
+      prefix: BATCH_PREFIX,
+      from: reopening.after === undefined ? '' : behind(reopening.after),
+    };
+    const items = await this.#query(messageKey, range, limit, reopenable(reopening.outcomes));
+    const batches = items.map(toBatchRecord);
+    let after = reopening.after;
+    for (const batch of batches) {
+      await this.#reopen(reopening, batch, after);
+      after = batch.first;
+    }
+    const complete = batches.length < limit;
+    if (complete) {
+      await this.#write(reopenUpdate(reopening, after, undefined), reopening);
+    }
+    return { pointers: items.map(toPointer), complete };
   }
 
   override async release(batch: ClaimedBatch, _now: Temporal.Instant): Promise<void> {
@@ -318,6 +388,38 @@ export class AwsDeliveryStore extends DeliveryStore {
     return results.slice(start);
   }
 
+  async #reopen(reopening: Reopening, batch: BatchRecord, after: SubscriberKey | undefined): Promise<void> {
+    const wanted: readonly (Outcome | undefined)[] = reopening.outcomes;
+    const deliveries = (await this.readDeliveries(batch)).filter(({ outcome }) => wanted.includes(outcome));
+    const gone = tally(deliveries);
+    const onMessage = reopenUpdate(reopening, after, batch.first)
+      .add(COUNT_ATTRIBUTES.failed, -gone.failed)
+      .add(COUNT_ATTRIBUTES.unknown, -gone.unknown)
+      .add(batch.state === 'settled' ? 'batches_settled' : 'batches_set_aside', -1);
+    const items = [
+      onMessage.inTransaction(this.#messageTarget(reopening)),
+      reopenBatchUpdate(batch, gone, reopening.now).inTransaction(this.#target(batchKey(batch))),
+    ];
+    if (deliveries.length > 0) {
+      items.push(reopenOutcomesUpdate(deliveries).inTransaction(this.#target(outcomesKey(batch))));
+    }
+    const result = await transact(this.clients.dynamo, items);
+    if (result.kind !== 'done') {
+      throw new LeaseLostError(`message ${reopening.messageKey}`);
+    }
+  }
+
+  async #write(update: ItemUpdate, message: MessagePointer): Promise<void> {
+    try {
+      await callAws(() =>
+        this.clients.dynamo.send(new UpdateCommand(update.byItself(this.#messageTarget(message)))),
+      );
+    } catch (error) {
+      requireConditionFailure(error);
+      throw new LeaseLostError(`message ${message.messageKey}`, { cause: error });
+    }
+  }
+
   /** Answers the message as it was when that was decided which was written. A second run finds no lease, or outcomes that are there. */
   async #record(writing: Writing): Promise<Message> {
     for (let decisionsLeft = DECISIONS; decisionsLeft > 0; decisionsLeft -= 1) {
@@ -364,7 +466,10 @@ export class AwsDeliveryStore extends DeliveryStore {
     return false;
   }
 
-  /** Whoever was in the range when it was cut and has no outcome now has left the group, and the ledger keeps no address of theirs. */
+  /**
+   * Whoever was in the range when it was cut and has no outcome now has left the group, and the ledger keeps no address of theirs.
+   * A batch that was opened again is counted once more, so what was counted before is kept in it.
+   */
   async #countWhoLeft(batch: ClaimedBatch, results: readonly Delivery[]): Promise<Writing['alsoCounted']> {
     const item = await this.#readBatch(batch);
     if (!item) {
@@ -372,14 +477,14 @@ export class AwsDeliveryStore extends DeliveryStore {
     }
     const worked = sumOf(toTally(item)) + sumOf(tally(results));
     return {
-      skipped: Math.max(batch.count - worked, 0),
+      skipped: Math.max(batch.count - worked, 0) - (optionalInteger(item, 'left_count') ?? 0),
       subscribers: Math.max(worked - batch.count, 0),
     };
   }
 
   /** Answers the status after that. Of many who find the message done, one finishes it; the others find it finished. */
   async #finish(message: Message): Promise<MessageStatus> {
-    const update = canFinish(message) ? finishUpdate(message.status) : undefined;
+    const update = finishUpdate(message);
     if (!update) {
       return message.status;
     }
@@ -387,11 +492,10 @@ export class AwsDeliveryStore extends DeliveryStore {
     const finish = new UpdateCommand(update.byItself(this.#messageTarget({ group, messageKey })));
     try {
       await callAws(() => this.clients.dynamo.send(finish));
-      return message.status === 'sending' ? 'sent' : message.status;
     } catch (error) {
       requireConditionFailure(error);
-      return (await this.#getMessage({ group, messageKey })).status;
     }
+    return (await this.#getMessage({ group, messageKey })).status;
   }
 
   async #readBatch(pointer: BatchPointer): Promise<Item | undefined> {

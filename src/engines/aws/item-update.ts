@@ -64,6 +64,14 @@ export class ItemUpdate {
     return this;
   }
 
+  /** Removes an entry of a map, which must have this value. */
+  removeEntry(map: string, entry: string, value: unknown): this {
+    const path = `${this.#name(map)}.${this.#name(entry)}`;
+    this.#removes.push(path);
+    this.#conditions.push(`${path} = ${this.#value(value)}`);
+    return this;
+  }
+
   /** As an item of a transaction; only a check where it changes nothing. */
   inTransaction(target: Target): TransactItem {
     const UpdateExpression = this.#changes();

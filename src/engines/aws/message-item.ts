@@ -12,6 +12,8 @@ import {
   type MessageKey,
   ON_MISSED,
   ON_UNKNOWN,
+  type Retry,
+  RETRYABLE_OUTCOMES,
 } from '../../schedule/message.ts';
 import { duePartition, nameOf } from './due-index.ts';
 import {
@@ -32,9 +34,9 @@ import {
  *
  * Instants are epoch milliseconds. Always there: subject, template, content_sha256, content_bytes, tags (URL-encoded, as S3 takes them),
  * status, schedule_on, due_at, message_added, on_missed, on_unknown, version, dispatch_complete (a boolean), and the numbers
- * batches_cut, batches_settled and those of COUNT_ATTRIBUTES. Where there is something to say: from_mailbox, reply_to, reason, expires_at,
+ * batches_cut, batches_settled, batches_set_aside and those of COUNT_ATTRIBUTES. Where there is something to say: from_mailbox, reply_to, reason, expires_at,
  * wake_at with scheduled_date, lease_token with lease_until, dispatch_begun_at, dispatched_through, first_attempt_at, last_attempt_at,
- * last_accepted_at. `status` is a reserved word: expressions call it #status.
+ * last_accepted_at, retry_outcomes (with commas, perhaps none) with retried_through. `status` is a reserved word: expressions call it #status.
  */
 
 /** Numbers that are always there, so that `SET a = a + :n` and `ADD` both do. */
@@ -101,6 +103,11 @@ export function changeableAttributes(message: Message): Record<string, string | 
   };
 }
 
+/** What says which batches are being opened again, and how far that has come. */
+export function retryAttributes(retry: Retry | undefined): Record<string, string | undefined> {
+  return { retry_outcomes: retry?.outcomes.join(','), retried_through: retry?.through };
+}
+
 /** `now` as for `wakeAttributes`. */
 export function toMessageItem(message: Message, now: Temporal.Instant): Item {
   return {
@@ -115,6 +122,8 @@ export function toMessageItem(message: Message, now: Temporal.Instant): Item {
     dispatch_complete: message.dispatch.complete,
     batches_cut: message.dispatch.batchesCut,
     batches_settled: message.dispatch.batchesSettled,
+    batches_set_aside: message.dispatch.batchesSetAside,
+    ...retryAttributes(message.retry),
     [COUNT_ATTRIBUTES.subscribers]: message.counts.subscribers,
     [COUNT_ATTRIBUTES.sent]: message.counts.sent,
     [COUNT_ATTRIBUTES.failed]: message.counts.failed,
@@ -156,7 +165,9 @@ export function toMessage(item: Item): Message {
       complete: flag(item, 'dispatch_complete'),
       batchesCut: integer(item, 'batches_cut'),
       batchesSettled: integer(item, 'batches_settled'),
+      batchesSetAside: integer(item, 'batches_set_aside'),
     },
+    retry: toRetry(item),
     counts: {
       subscribers: integer(item, COUNT_ATTRIBUTES.subscribers),
       sent: integer(item, COUNT_ATTRIBUTES.sent),
@@ -170,6 +181,16 @@ export function toMessage(item: Item): Message {
       lastAcceptedAt: optionalInstant(item, 'last_accepted_at'),
     },
   };
+}
+
+function toRetry(item: Item): Retry | undefined {
+  const outcomes = optionalText(item, 'retry_outcomes')?.split(',');
+  return (
+    outcomes && {
+      outcomes: RETRYABLE_OUTCOMES.filter((outcome) => outcomes.includes(outcome)),
+      through: optionalBranded(item, 'retried_through', isSubscriberKey),
+    }
+  );
 }
 
 function toLease(item: Item): Lease | undefined {

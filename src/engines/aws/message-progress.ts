@@ -1,6 +1,7 @@
-import type { Cut, Report } from '../../delivery/delivery-store.ts';
+import type { Cut, Reopening, Report } from '../../delivery/delivery-store.ts';
 import { isReached } from '../../platform/clock/clock.ts';
-import type { Counts, Message, MessageStatus } from '../../schedule/message.ts';
+import { type Counts, type Message, setAsideReason } from '../../schedule/message.ts';
+import type { SubscriberKey } from '../../groups/subscriber.ts';
 import { ItemUpdate } from './item-update.ts';
 import {
   broughtForward,
@@ -23,7 +24,6 @@ import {
 
 /** Without it, a change of an item that is not there would make one. */
 export const exists = 'attribute_exists(message_key)';
-const allSettled = 'batches_settled = batches_cut';
 
 /** `keepsWake` says what the stored wake is like: one that was brought forward for a batch stays as it is. */
 export function cutUpdate(cut: Cut, keepsWake: boolean): ItemUpdate {
@@ -112,18 +112,48 @@ export function addWakeBy(
   }
 }
 
-/** Ends a message of which nothing is left to do; `undefined` for one that has another status than can be finished. */
-export function finishUpdate(status: MessageStatus): ItemUpdate | undefined {
+/** The position moves behind `through`, by whoever holds the message's lease, which is renewed; `undefined`: behind the last batch. */
+export function reopenUpdate(
+  reopening: Reopening,
+  after: SubscriberKey | undefined,
+  through: SubscriberKey | undefined,
+): ItemUpdate {
   const update = new ItemUpdate()
-    .require(allSettled)
+    .require(leaseHeld, { ':token': reopening.token, ':now': reopening.now.epochMilliseconds })
+    .require('attribute_exists(retry_outcomes)')
+    .set('lease_until', reopening.leaseUntil.epochMilliseconds);
+  if (after === undefined) {
+    update.require('attribute_not_exists(retried_through)');
+  } else {
+    update.require('retried_through = :after', { ':after': after });
+  }
+  return through === undefined
+    ? update.remove('retry_outcomes', 'retried_through')
+    : update.set('retried_through', through);
+}
+
+/** Ends a message of which nothing is left to do, as it was read; `undefined` for one of which something is. */
+export function finishUpdate(message: Message): ItemUpdate | undefined {
+  if (!canFinish(message)) {
+    return undefined;
+  }
+  const { status, dispatch } = message;
+  const update = new ItemUpdate()
+    // DynamoDB's conditions add nothing up, so that all three must be as they were read.
+    .require('batches_cut = :cut AND batches_settled = :settled AND batches_set_aside = :aside', {
+      ':cut': dispatch.batchesCut,
+      ':settled': dispatch.batchesSettled,
+      ':aside': dispatch.batchesSetAside,
+    })
+    .require('attribute_not_exists(retry_outcomes)')
     .require('#status = :status', { ':status': status }, ['status'])
     .remove(...WAKE_ATTRIBUTES, ...LEASE_ATTRIBUTES);
   switch (status) {
     case 'sending':
-      return update
-        .require('dispatch_complete = :true', { ':true': true })
-        .set('status', 'sent')
-        .add('version', 1);
+      update.require('dispatch_complete = :true', { ':true': true }).add('version', 1);
+      return dispatch.batchesSetAside === 0
+        ? update.set('status', 'sent')
+        : update.set('status', 'failed').set('reason', setAsideReason(dispatch.batchesSetAside));
     case 'cancelled':
       return update;
     default:
@@ -131,10 +161,10 @@ export function finishUpdate(status: MessageStatus): ItemUpdate | undefined {
   }
 }
 
-/** True where `finishUpdate` would find its conditions met and something to do. */
-export function canFinish({ status, dispatch, wakeAt }: Message): boolean {
+function canFinish({ status, dispatch, retry, wakeAt }: Message): boolean {
   return (
-    dispatch.batchesSettled === dispatch.batchesCut &&
+    !retry &&
+    dispatch.batchesSettled + dispatch.batchesSetAside === dispatch.batchesCut &&
     ((status === 'sending' && dispatch.complete) || (status === 'cancelled' && wakeAt !== undefined))
   );
 }

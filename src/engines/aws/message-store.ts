@@ -34,6 +34,7 @@ import {
   LEASE_ATTRIBUTES,
   leaseFree,
   messageItemKey,
+  retryAttributes,
   toMessage,
   toMessageItem,
   WAKE_ATTRIBUTES,
@@ -137,7 +138,7 @@ export class AwsMessageStore extends MessageStore {
     if (content) {
       await this.#content.put(intended, content);
     }
-    const after = await this.#writeChange(before, intended, 'wakeAt' in change);
+    const after = await this.#writeChange(before, intended, change);
     if (!content && encodeTags(after.tags) !== encodeTags(before.tags)) {
       await this.#relabel(after);
     }
@@ -306,16 +307,19 @@ export class AwsMessageStore extends MessageStore {
     }
   }
 
-  async #writeChange(before: Message, intended: Message, setsWake: boolean): Promise<Message> {
+  async #writeChange(before: Message, intended: Message, change: MessageChange): Promise<Message> {
     const { group, key, wakeAt } = intended;
     const token = newToken();
     const update = setAll(new ItemUpdate(), { ...changeableAttributes(intended), written_by: token })
       .remove(...LEASE_ATTRIBUTES)
       .require(versionRead, { ':version': before.version });
-    if (setsWake && wakeAt) {
+    if ('wakeAt' in change && wakeAt) {
       setAll(update, wakeAttributes(key, wakeAt, this.clock.now()));
-    } else if (setsWake) {
+    } else if ('wakeAt' in change) {
       update.remove(...WAKE_ATTRIBUTES);
+    }
+    if ('retry' in change) {
+      setAll(update, retryAttributes(change.retry)); // otherwise left alone: its position moves without a new version
     }
     const written = (await this.#update(group, key, update)) ?? (await this.#read(group, key));
     if (!written) {

@@ -36,6 +36,15 @@ export function outcomesUpdate(batch: Batch, deliveries: readonly Delivery[]): I
   return update;
 }
 
+/** Takes their outcomes from these deliveries, all of which must still have them. */
+export function reopenOutcomesUpdate(deliveries: readonly Delivery[]): ItemUpdate {
+  const update = new ItemUpdate();
+  for (const { key, outcome } of deliveries) {
+    update.removeEntry(key, 'outcome', outcome);
+  }
+  return update;
+}
+
 /** In order of subscriber. */
 export function toDeliveries(item: Item): readonly Delivery[] {
   return Object.keys(item)

@@ -24,6 +24,9 @@
  * | record progress or settle                          | TransactWriteItems               | the batch; its outcomes item; the message's counters    |                 |
  * | the batch and the outcome of a subscriber          | deliveries: Query, backwards     | message_key, first_subscriber <= 'batch#' + subscriber  |                 |
  * | batches of a message; outcomes of a message        | deliveries: Query                | message_key, begins_with 'batch#'; 'outcomes#'          |                 |
+ * | renew the lease of a batch, put it back            | deliveries: UpdateItem           | message_key, first_subscriber = 'batch#' + first        |                 |
+ * | set a batch aside                                  | TransactWriteItems               | the batch; the message's counters                       |                 |
+ * | open a batch again                                 | TransactWriteItems               | the message's position; the batch; its outcomes item    |                 |
  */
 
 export type KeyType = 'S' | 'N';

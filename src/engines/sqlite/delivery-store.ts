@@ -1,11 +1,20 @@
 import { Injectable } from '@nestjs/common';
-import type { Batch, BatchPointer, ClaimedBatch } from '../../delivery/batch.ts';
 import {
+  type Batch,
+  BATCH_STATES,
+  type BatchPointer,
+  type BatchRecord,
+  type ClaimedBatch,
+} from '../../delivery/batch.ts';
+import {
+  type BatchPage,
   type Cut,
   type DeliveryPage,
   DeliveryStore,
   LeaseLostError,
+  type Mishap,
   type Progress,
+  type Reopening,
   type Report,
   type Settlement,
 } from '../../delivery/delivery-store.ts';
@@ -18,6 +27,7 @@ import {
   MESSAGE_STATUSES,
   type MessageKey,
   type MessageStatus,
+  setAsideReason,
 } from '../../schedule/message.ts';
 import { broughtForward } from './message-store.ts';
 import { branded, instant, integer, oneOf, optionalText } from './row.ts';
@@ -27,6 +37,7 @@ const leaseFree = '(lease_until IS NULL OR lease_until <= :now)';
 const leaseHeld = 'lease_token = :token AND lease_until > :now';
 const thisBatch = 'message_key = :messageKey AND first_subscriber = :first';
 const inBatch = 'message_key = :messageKey AND subscriber BETWEEN :first AND :last';
+const inOutcomes = 'outcome IN (SELECT value FROM json_each(:outcomes))';
 const SELECT_BATCH = 'SELECT batches.*, group_name FROM batches JOIN messages USING (message_key)';
 
 interface ClaimablePage {
@@ -80,6 +91,17 @@ export class SqliteDeliveryStore extends DeliveryStore {
     return findClaimable(this.database, messageKey, now, page);
   }
 
+  override async listBatches(messageKey: MessageKey, page: BatchPage): Promise<readonly BatchRecord[]> {
+    return this.database
+      .all(
+        `${SELECT_BATCH} WHERE message_key = :messageKey AND first_subscriber > :after
+           AND (:state IS NULL OR state = :state)
+         ORDER BY first_subscriber LIMIT :limit`,
+        { messageKey, after: page.after ?? '', state: page.state ?? null, limit: page.limit },
+      )
+      .map(toBatchRecord);
+  }
+
   override async findBatch(messageKey: MessageKey, key: SubscriberKey): Promise<Batch | undefined> {
     const row = this.database.get(
       `${SELECT_BATCH} WHERE message_key = :messageKey AND first_subscriber <= :key
@@ -93,7 +115,7 @@ export class SqliteDeliveryStore extends DeliveryStore {
   override claim(pointer: BatchPointer, terms: ClaimTerms): Promise<ClaimedBatch | undefined> {
     return this.database.write(() => {
       const claimed = this.database.run(
-        `UPDATE batches SET lease_token = :token, lease_until = :until
+        `UPDATE batches SET lease_token = :token, lease_until = :until, tries = tries + 1
          WHERE ${thisBatch} AND state = 'open' AND available_at <= :now AND ${leaseFree}`,
         {
           messageKey: pointer.messageKey,
@@ -108,6 +130,7 @@ export class SqliteDeliveryStore extends DeliveryStore {
         row && {
           ...toBatch(row),
           lease: { token: terms.token, until: terms.until },
+          tries: integer(row, 'tries'),
           inFlight:
             row['in_flight_first'] === null
               ? undefined
@@ -138,9 +161,11 @@ export class SqliteDeliveryStore extends DeliveryStore {
       const status = this.#status(batch.messageKey);
       const next = status === 'sending' ? progress.next : undefined;
       this.database.run(
-        `UPDATE batches SET in_flight_first = :nextFirst, in_flight_last = :nextLast, lease_until = :leaseUntil
+        `UPDATE batches SET in_flight_first = :nextFirst, in_flight_last = :nextLast, lease_until = :leaseUntil,
+           tries = CASE WHEN :gotOn THEN 0 ELSE tries END
          WHERE ${thisBatch}`,
         {
+          gotOn: progress.results.some(({ outcome }) => outcome) ? 1 : 0,
           messageKey: batch.messageKey,
           first: batch.first,
           nextFirst: next?.first ?? null,
@@ -168,7 +193,7 @@ export class SqliteDeliveryStore extends DeliveryStore {
         return this.#status(batch.messageKey);
       }
       this.#countWhoLeft(batch);
-      this.database.run(`UPDATE batches SET state = 'settled' WHERE ${thisBatch}`, {
+      this.database.run(`UPDATE batches SET state = 'settled', error = NULL WHERE ${thisBatch}`, {
         messageKey: batch.messageKey,
         first: batch.first,
       });
@@ -183,10 +208,65 @@ export class SqliteDeliveryStore extends DeliveryStore {
     });
   }
 
+  override putBack(batch: ClaimedBatch, mishap: Mishap, retryAt: Temporal.Instant): Promise<void> {
+    return this.database.write(() => {
+      this.#requireLease(batch, mishap.now);
+      this.database.run(
+        `UPDATE batches SET lease_token = NULL, lease_until = NULL, available_at = :retryAt, error = :error WHERE ${thisBatch}`,
+        {
+          messageKey: batch.messageKey,
+          first: batch.first,
+          retryAt: retryAt.epochMilliseconds,
+          error: mishap.error,
+        },
+      );
+    });
+  }
+
+  override setAside(batch: ClaimedBatch, mishap: Mishap): Promise<MessageStatus> {
+    return this.database.write(() => {
+      this.#requireLease(batch, mishap.now);
+      this.database.run(
+        `UPDATE batches SET lease_token = NULL, lease_until = NULL, state = 'set_aside', error = :error WHERE ${thisBatch}`,
+        { messageKey: batch.messageKey, first: batch.first, error: mishap.error },
+      );
+      this.database.run(
+        'UPDATE messages SET batches_set_aside = batches_set_aside + 1 WHERE message_key = :messageKey',
+        { messageKey: batch.messageKey },
+      );
+      this.#finish(batch.group, batch.messageKey);
+      return this.#status(batch.messageKey);
+    });
+  }
+
+  override reopen(
+    reopening: Reopening,
+  ): Promise<{ readonly pointers: readonly BatchPointer[]; readonly complete: boolean }> {
+    return this.database.write(() => {
+      const { messageKey, now, limit } = reopening;
+      const outcomes = JSON.stringify(reopening.outcomes);
+      const found = this.database.all(
+        `${SELECT_BATCH} WHERE message_key = :messageKey AND first_subscriber > :after
+           AND (state = 'set_aside' OR (state = 'settled' AND EXISTS (
+             SELECT 1 FROM deliveries WHERE deliveries.message_key = batches.message_key
+               AND subscriber BETWEEN first_subscriber AND last_subscriber AND ${inOutcomes})))
+         ORDER BY first_subscriber LIMIT :limit`,
+        { messageKey, after: reopening.after ?? '', outcomes, limit },
+      );
+      const complete = found.length < limit;
+      const pointers = found.map(toPointer);
+      this.#moveRetry(reopening, pointers.at(-1)?.first ?? reopening.after, complete);
+      for (const row of found) {
+        this.#reopen(toBatchRecord(row), outcomes, now);
+      }
+      return { pointers, complete };
+    });
+  }
+
   override release(batch: ClaimedBatch, now: Temporal.Instant): Promise<void> {
     return this.database.write(() => {
       this.database.run(
-        `UPDATE batches SET lease_token = NULL, lease_until = NULL, available_at = MIN(available_at, :now)
+        `UPDATE batches SET lease_token = NULL, lease_until = NULL, available_at = MIN(available_at, :now), tries = 0
          WHERE ${thisBatch} AND lease_token = :token`,
         {
           messageKey: batch.messageKey,
@@ -267,7 +347,7 @@ export class SqliteDeliveryStore extends DeliveryStore {
 
   #endLease(batch: ClaimedBatch, availableAt: Temporal.Instant | undefined): void {
     this.database.run(
-      `UPDATE batches SET lease_token = NULL, lease_until = NULL, in_flight_first = NULL, in_flight_last = NULL,
+      `UPDATE batches SET lease_token = NULL, lease_until = NULL, in_flight_first = NULL, in_flight_last = NULL, tries = 0,
          available_at = COALESCE(:availableAt, available_at)
        WHERE ${thisBatch}`,
       {
@@ -338,26 +418,106 @@ export class SqliteDeliveryStore extends DeliveryStore {
     return oneOf(row, 'status', MESSAGE_STATUSES);
   }
 
-  /** Whoever was in the range when it was cut and has no delivery now has left the group, and the ledger keeps no address of theirs. */
+  /**
+   * Whoever was in the range when it was cut and has no delivery now has left the group, and the ledger keeps no address of theirs.
+   * A batch that was opened again is counted once more, so what was counted before is kept beside it.
+   */
   #countWhoLeft(batch: ClaimedBatch): void {
+    const range = { messageKey: batch.messageKey, first: batch.first };
+    const worked = this.database.get(
+      `SELECT COUNT(*) AS count FROM deliveries WHERE ${inBatch} AND outcome IS NOT NULL`,
+      { ...range, last: batch.last },
+    );
+    const stored = this.#findBatch(batch);
+    if (!worked || !stored) {
+      throw new LeaseLostError(`a batch of message ${batch.messageKey}`);
+    }
+    const workedCount = integer(worked, 'count');
+    const leftCount = Math.max(batch.count - workedCount, 0);
+    const joinedCount = Math.max(workedCount - batch.count, 0);
     this.database.run(
-      `WITH worked AS (SELECT COUNT(*) AS count FROM deliveries WHERE ${inBatch} AND outcome IS NOT NULL)
-       UPDATE messages SET
-         skipped_count = skipped_count + MAX(:count - (SELECT count FROM worked), 0),
-         subscriber_count = subscriber_count + MAX((SELECT count FROM worked) - :count, 0)
+      `UPDATE batches SET left_count = :leftCount, count = count + :joinedCount WHERE ${thisBatch}`,
+      { ...range, leftCount, joinedCount },
+    );
+    this.database.run(
+      `UPDATE messages SET skipped_count = skipped_count + :leftSince, subscriber_count = subscriber_count + :joinedCount
        WHERE message_key = :messageKey`,
-      { messageKey: batch.messageKey, first: batch.first, last: batch.last, count: batch.count },
+      {
+        messageKey: batch.messageKey,
+        leftSince: leftCount - integer(stored, 'left_count'),
+        joinedCount,
+      },
+    );
+  }
+
+  #moveRetry(reopening: Reopening, through: SubscriberKey | undefined, complete: boolean): void {
+    const moved = this.database.run(
+      `UPDATE messages SET
+         retried_through = CASE WHEN :complete THEN NULL ELSE :through END,
+         retry_outcomes = CASE WHEN :complete THEN NULL ELSE retry_outcomes END, lease_until = :leaseUntil,
+         wake_at = CASE WHEN ${broughtForward} THEN wake_at ELSE :leaseUntil END
+       WHERE message_key = :messageKey AND ${leaseHeld} AND retry_outcomes IS NOT NULL AND retried_through IS :after`,
+      {
+        messageKey: reopening.messageKey,
+        token: reopening.token,
+        now: reopening.now.epochMilliseconds,
+        leaseUntil: reopening.leaseUntil.epochMilliseconds,
+        after: reopening.after ?? null,
+        through: through ?? null,
+        complete: complete ? 1 : 0,
+      },
+    );
+    if (moved !== 1) {
+      throw new LeaseLostError(`message ${reopening.messageKey}`);
+    }
+  }
+
+  #reopen(batch: BatchRecord, outcomes: string, now: Temporal.Instant): void {
+    const range = { messageKey: batch.messageKey, first: batch.first };
+    const deliveries = { ...range, last: batch.last, outcomes };
+    const gone = this.database.get(
+      `SELECT TOTAL(outcome = 'failed') AS failed, TOTAL(outcome = 'unknown') AS unknown
+       FROM deliveries WHERE ${inBatch} AND ${inOutcomes}`,
+      deliveries,
+    );
+    this.database.run(`UPDATE deliveries SET outcome = NULL WHERE ${inBatch} AND ${inOutcomes}`, deliveries);
+    this.database.run(
+      `UPDATE batches SET state = 'open', available_at = :now, tries = 0, error = NULL WHERE ${thisBatch}`,
+      { ...range, now: now.epochMilliseconds },
+    );
+    this.database.run(
+      `UPDATE messages SET failed_count = failed_count - :failed, unknown_count = unknown_count - :unknown,
+         batches_settled = batches_settled - :settled, batches_set_aside = batches_set_aside - :setAside
+       WHERE message_key = :messageKey`,
+      {
+        messageKey: batch.messageKey,
+        failed: gone ? integer(gone, 'failed') : 0,
+        unknown: gone ? integer(gone, 'unknown') : 0,
+        settled: batch.state === 'settled' ? 1 : 0,
+        setAside: batch.state === 'set_aside' ? 1 : 0,
+      },
     );
   }
 
   #finish(group: GroupName, messageKey: MessageKey): void {
+    const row = this.database.get(
+      'SELECT batches_set_aside FROM messages WHERE message_key = :messageKey AND group_name = :group',
+      { messageKey, group },
+    );
+    const setAside = row ? integer(row, 'batches_set_aside') : 0;
     this.database.run(
       `UPDATE messages SET
-         version = version + (status = 'sending'), status = CASE status WHEN 'sending' THEN 'sent' ELSE status END,
+         version = version + (status = 'sending'), reason = CASE status WHEN 'sending' THEN :reason ELSE reason END,
+         status = CASE status WHEN 'sending' THEN :status ELSE status END,
          wake_at = NULL, lease_token = NULL, lease_until = NULL
-       WHERE message_key = :messageKey AND group_name = :group AND batches_settled = batches_cut
-         AND ((status = 'sending' AND dispatch_complete = 1) OR status = 'cancelled')`,
-      { group, messageKey },
+       WHERE message_key = :messageKey AND group_name = :group AND batches_settled + batches_set_aside = batches_cut
+         AND retry_outcomes IS NULL AND ((status = 'sending' AND dispatch_complete = 1) OR status = 'cancelled')`,
+      {
+        group,
+        messageKey,
+        status: setAside === 0 ? 'sent' : 'failed',
+        reason: setAside === 0 ? null : setAsideReason(setAside),
+      },
     );
   }
 }
@@ -395,6 +555,15 @@ function toBatch(row: Row): Batch {
     last: branded(row, 'last_subscriber', isSubscriberKey),
     count: integer(row, 'count'),
     cutAt: instant(row, 'cut_at'),
+  };
+}
+
+function toBatchRecord(row: Row): BatchRecord {
+  return {
+    ...toBatch(row),
+    state: oneOf(row, 'state', BATCH_STATES),
+    tries: integer(row, 'tries'),
+    error: optionalText(row, 'error'),
   };
 }
 

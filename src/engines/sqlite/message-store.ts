@@ -22,6 +22,8 @@ import {
   MessageNotFoundError,
   ON_MISSED,
   ON_UNKNOWN,
+  type Retry,
+  RETRYABLE_OUTCOMES,
 } from '../../schedule/message.ts';
 import { ensureGroup, requireVersion } from './group-store.ts';
 import { branded, bytes, instant, integer, oneOf, optionalInstant, optionalText, text } from './row.ts';
@@ -137,9 +139,15 @@ export class SqliteMessageStore extends MessageStore {
            subject = :subject, from_mailbox = :from, reply_to = :replyTo, template = :template, content_sha256 = :sha256,
            content_bytes = :bytes, tags = :tags, status = :status, reason = :reason, schedule_on = :scheduleOn,
            due_at = :dueAt, expires_at = :expiresAt, on_missed = :onMissed, on_unknown = :onUnknown, version = :version,
-           wake_at = :wakeAt, lease_token = NULL, lease_until = NULL
+           wake_at = :wakeAt, lease_token = NULL, lease_until = NULL,
+           retry_outcomes = :retryOutcomes, retried_through = :retriedThrough
          WHERE message_key = :key`,
-        { ...changeable(after), key },
+        {
+          ...changeable(after),
+          key,
+          retryOutcomes: after.retry?.outcomes.join(',') ?? null,
+          retriedThrough: after.retry?.through ?? null,
+        },
       );
       if (content) {
         this.#writeContent(key, content);
@@ -293,7 +301,9 @@ function toMessage(row: Row): Message {
       complete: integer(row, 'dispatch_complete') === 1,
       batchesCut: integer(row, 'batches_cut'),
       batchesSettled: integer(row, 'batches_settled'),
+      batchesSetAside: integer(row, 'batches_set_aside'),
     },
+    retry: toRetry(row),
     counts: {
       subscribers: integer(row, 'subscriber_count'),
       sent: integer(row, 'sent_count'),
@@ -307,6 +317,17 @@ function toMessage(row: Row): Message {
       lastAcceptedAt: optionalInstant(row, 'last_accepted_at'),
     },
   };
+}
+
+function toRetry(row: Row): Retry | undefined {
+  const outcomes = optionalText(row, 'retry_outcomes');
+  return outcomes === undefined
+    ? undefined
+    : {
+        outcomes: RETRYABLE_OUTCOMES.filter((outcome) => outcomes.split(',').includes(outcome)),
+        through:
+          row['retried_through'] === null ? undefined : branded(row, 'retried_through', isSubscriberKey),
+      };
 }
 
 function toLease(row: Row): Lease | undefined {

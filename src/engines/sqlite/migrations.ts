@@ -137,6 +137,15 @@ const MIGRATIONS: readonly string[] = [
     PRIMARY KEY (message_key, subscriber)
   ) STRICT, WITHOUT ROWID;
   `,
+  `
+  ALTER TABLE messages ADD COLUMN batches_set_aside INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE messages ADD COLUMN retry_outcomes TEXT;  -- with commas; there while batches are opened again
+  ALTER TABLE messages ADD COLUMN retried_through TEXT;
+  ALTER TABLE batches ADD COLUMN tries INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE batches ADD COLUMN error TEXT;
+  ALTER TABLE batches ADD COLUMN left_count INTEGER NOT NULL DEFAULT 0; -- counted as skipped, because they had left the group
+  CREATE INDEX batches_set_aside ON batches (message_key, first_subscriber) WHERE state = 'set_aside';
+  `,
 ];
 
 /** Brings the schema up to date; a second run does nothing. Throws on a file that a newer Belfry wrote. */
