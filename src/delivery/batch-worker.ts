@@ -24,7 +24,7 @@ import {
   endWithoutSending,
   type RetryRules,
 } from './next-state.ts';
-import { retryDelayMs } from './retry.ts';
+import { batchRetryDelayMs, type Wait } from './retry.ts';
 import { WorkQueue } from './work-queue.ts';
 
 /** A delivery that has no outcome yet, and to whom. */
@@ -48,8 +48,8 @@ interface Run {
   /** Found out, and not in the ledger yet. */
   unreported: Delivery[];
   attempts: Report['attempts'];
-  /** Deferred, or in doubt and to be sent again: the batch waits for them. */
-  readonly waiting: Delivery[];
+  /** Deferred, throttled, or in doubt and to be sent again: the batch waits for them. */
+  readonly waiting: Wait[];
   /** As the ledger last said. */
   status: MessageStatus;
 }
@@ -264,11 +264,13 @@ export class BatchWorker {
       const delivery = afterSend(open.subscriber, open.before, result, run.rules, now);
       run.unreported.push(delivery);
       if (!delivery.outcome) {
-        run.waiting.push(delivery);
+        run.waiting.push({ result, attempt: delivery.attempt });
       }
     }
     const hasAccepted = results.some((result) => result.kind === 'accepted');
-    run.attempts = { at, acceptedAt: hasAccepted ? now : undefined };
+    if (results.some((result) => result.kind !== 'throttled')) {
+      run.attempts = { at, acceptedAt: hasAccepted ? now : undefined };
+    }
     if (refusal !== undefined) {
       await this.stopper.stop(run.message, refusal);
     }
@@ -287,10 +289,9 @@ export class BatchWorker {
 
   async #settle(run: Run): Promise<void> {
     const now = this.clock.now();
-    const attempt = Math.max(0, ...run.waiting.map((delivery) => delivery.attempt));
     const status = await this.deliveries.settle(run.batch, {
       ...this.#report(run, now),
-      retryAt: run.waiting.length > 0 ? plusMs(now, retryDelayMs(attempt, Math.random)) : undefined,
+      retryAt: run.waiting.length > 0 ? plusMs(now, batchRetryDelayMs(run.waiting, Math.random)) : undefined,
     });
     this.log.debug('batch.settled', { message_key: run.message.key, waiting_count: run.waiting.length });
     if (status === 'sent') {

@@ -231,6 +231,51 @@ export function describeDeliveryFlow(openEngine: OpenEngine): void {
         ]);
       });
 
+      it('spends no attempt on what was throttled, and tries it again within seconds', async () => {
+        restart({ MAX_ATTEMPTS: '1' });
+        await belfry.subscribe('ada@example.com', 'bob@example.com');
+        let isThrottled = true;
+        belfry.channel.answerWith((mail) =>
+          mail.to === 'bob@example.com' && isThrottled
+            ? { kind: 'throttled', reason: 'Maximum sending rate exceeded.' }
+            : { kind: 'accepted', providerId: '1' },
+        );
+        const key = await belfry.scheduleMessage();
+        await belfry.runOnce();
+        engine.clock.advance(4 * SECOND_MS);
+        await belfry.runOnce();
+        expect(await belfry.message(key)).toMatchObject({
+          status: 'sending',
+          counts: { sent: 1, failed: 0 },
+        });
+        expect((await belfry.deliveries(key)).at(1)).toMatchObject({
+          outcome: undefined,
+          attempt: 0,
+          reason: 'Maximum sending rate exceeded.',
+        });
+
+        isThrottled = false;
+        engine.clock.advance(4 * SECOND_MS);
+        await belfry.runOnce();
+
+        expect(belfry.channel.recipients).toEqual(['ada@example.com', 'bob@example.com']);
+        expect((await belfry.deliveries(key)).at(1)).toMatchObject({ outcome: 'sent', attempt: 1 });
+      });
+
+      it('is no attempt where everything was throttled: the first attempt is the one that the channel made', async () => {
+        await belfry.subscribe('ada@example.com');
+        belfry.channel.answerWith(() => ({ kind: 'throttled', reason: 'slower' }));
+        const key = await belfry.scheduleMessage();
+        await belfry.runOnce();
+        expect((await belfry.message(key)).attempts.firstAt).toBeUndefined();
+
+        belfry.channel.answerWith(() => ({ kind: 'accepted', providerId: '1' }));
+        engine.clock.advance(4 * SECOND_MS);
+        await belfry.runOnce();
+
+        expect((await belfry.message(key)).attempts.firstAt).toEqual(plusMs(anInstant(), 4 * SECOND_MS));
+      });
+
       it('brings a deferred delivery back later, and only that', async () => {
         await belfry.subscribe('ada@example.com', 'bob@example.com');
         let isGreylisted = true;
