@@ -25,7 +25,7 @@ import {
   endWithoutSending,
   type RetryRules,
 } from './next-state.ts';
-import { retryDelayMs } from './retry.ts';
+import { batchRetryDelayMs, retryDelayMs, type Wait } from './retry.ts';
 import { WorkQueue } from './work-queue.ts';
 
 /** A delivery that has no outcome yet, and to whom. */
@@ -49,8 +49,8 @@ interface Run {
   /** Found out, and not in the ledger yet. */
   unreported: Delivery[];
   attempts: Report['attempts'];
-  /** Deferred, or in doubt and to be sent again: the batch waits for them. */
-  readonly waiting: Delivery[];
+  /** Deferred, throttled, or in doubt and to be sent again: the batch waits for them. */
+  readonly waiting: Wait[];
   /** As the ledger last said. */
   status: MessageStatus;
   /** The channel has been asked, and its answer is not in `unreported`: those in flight are in doubt until then. */
@@ -292,11 +292,13 @@ export class BatchWorker {
       const delivery = afterSend(open.subscriber, open.before, result, run.rules, now);
       run.unreported.push(delivery);
       if (!delivery.outcome) {
-        run.waiting.push(delivery);
+        run.waiting.push({ result, attempt: delivery.attempt });
       }
     }
     const hasAccepted = results.some((result) => result.kind === 'accepted');
-    run.attempts = { at, acceptedAt: hasAccepted ? now : undefined };
+    if (results.some((result) => result.kind !== 'throttled')) {
+      run.attempts = { at, acceptedAt: hasAccepted ? now : undefined };
+    }
     return refusal;
   }
 
@@ -362,8 +364,7 @@ export class BatchWorker {
     if (waiting.length === 0) {
       return undefined;
     }
-    const attempt = Math.max(...waiting.map((delivery) => delivery.attempt));
-    const retryAt = plusMs(now, retryDelayMs(attempt, Math.random));
+    const retryAt = plusMs(now, batchRetryDelayMs(waiting, Math.random));
     // At its expiry they end; nobody should wait an hour to see it.
     return message.expiresAt && isReached(message.expiresAt, retryAt) ? message.expiresAt : retryAt;
   }

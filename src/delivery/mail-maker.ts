@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { Injectable } from '@nestjs/common';
 import { GroupStore } from '../groups/group-store.ts';
 import type { Subscriber } from '../groups/subscriber.ts';
@@ -7,7 +8,7 @@ import { openContent } from '../schedule/content.ts';
 import { MessageStore } from '../schedule/message-store.ts';
 import type { Message } from '../schedule/message.ts';
 import type { Mail } from './channels/channel.ts';
-import { composeMail } from './mime.ts';
+import { newMail } from './mime.ts';
 
 // Messages whose content is kept ready: as many as are commonly sent at once. The largest content is some 10 MB.
 const KEPT = 4;
@@ -37,14 +38,15 @@ export class MailMakers {
     const replyTo = message.replyTo ?? group?.replyTo;
     return {
       make: async (subscriber, date) => {
-        const rendered = content.render(subscriber);
-        return composeMail({
-          ...rendered,
+        await setImmediate(); // rendering is synchronous: between two mails, others have their turn
+        return newMail({
+          ...content.render(subscriber),
           from,
           replyTo,
           to: subscriber.email,
           toName: subscriber.name,
           messageKey: message.key,
+          group: message.group,
           date,
         });
       },

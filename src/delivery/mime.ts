@@ -2,21 +2,21 @@ import { createHash } from 'node:crypto';
 import MailComposer from 'nodemailer/lib/mail-composer';
 import { encodeWord } from 'nodemailer/lib/mime-funcs';
 import { type Mailbox, parseMailbox } from '../platform/mail/mailbox.ts';
+import type { GroupName } from '../groups/group.ts';
 import { type SubscriberEmail, subscriberKey } from '../groups/subscriber.ts';
+import type { Rendered } from '../schedule/compiled-content.ts';
 import type { MessageKey } from '../schedule/message.ts';
 import type { Mail } from './channels/channel.ts';
 
 /** What a mail is made of. */
-export interface MailParts {
+export interface MailParts extends Rendered {
   /** A mailbox such as `News <news@example.com>`; its address is also where bounces go. */
   readonly from: string;
   readonly replyTo: string | undefined;
   readonly to: SubscriberEmail;
   readonly toName: string | undefined;
-  readonly subject: string;
-  readonly html: string;
-  readonly text: string;
   readonly messageKey: MessageKey;
+  readonly group: GroupName;
   readonly date: Temporal.Instant;
 }
 
@@ -36,31 +36,45 @@ const ENCODED_WORD_LENGTH = 52;
 // eslint-disable-next-line no-control-regex -- control characters are what it looks for
 const CONTROL_PATTERN = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g;
 
-/**
- * Composes a mail to one subscriber, with nobody else's address in it: multipart/alternative, the text first and the HTML last
- * (RFC 2046, 5.1.4: the last is the best). The same parts give the same Message-ID every time.
- */
-export async function composeMail(parts: MailParts): Promise<Mail> {
+/** A mail to one subscriber, with nobody else's address in it. The same parts give the same Message-ID every time. */
+export function newMail(parts: MailParts): Mail {
   const from = mailboxOf(parts.from);
-  const messageId = messageIdOf(parts, from);
+  const mail = {
+    messageKey: parts.messageKey,
+    group: parts.group,
+    from,
+    replyTo: parts.replyTo === undefined ? undefined : mailboxOf(parts.replyTo),
+    envelopeFrom: from.address,
+    to: parts.to,
+    toName: oneLine(parts.toName ?? ''),
+    subject: oneLine(parts.subject),
+    html: parts.html,
+    text: parts.text,
+    merge: parts.merge,
+    messageId: messageIdOf(parts, from),
+  };
+  return { ...mail, compose: () => compose(mail, parts.date) };
+}
+
+/** multipart/alternative, the text first and the HTML last (RFC 2046, 5.1.4: the last is the best). */
+async function compose(mail: Omit<Mail, 'compose'>, date: Temporal.Instant): Promise<Buffer> {
   const composer = new MailComposer({
-    from: { ...from },
-    to: { name: oneLine(parts.toName ?? ''), address: parts.to },
-    ...(parts.replyTo !== undefined && { replyTo: { ...mailboxOf(parts.replyTo) } }),
+    from: { ...mail.from },
+    to: { name: mail.toName, address: mail.to },
+    ...(mail.replyTo && { replyTo: { ...mail.replyTo } }),
     headers: {
-      subject: subjectHeader(oneLine(parts.subject)),
+      subject: subjectHeader(mail.subject),
       // Never folded, though the line is longer than 78 characters: not every reader takes a Message-ID on a line of its own.
-      'message-id': { prepared: true, value: messageId },
+      'message-id': { prepared: true, value: mail.messageId },
     },
-    date: new Date(parts.date.epochMilliseconds),
-    text: contentOf(parts.text),
-    html: contentOf(parts.html),
+    date: new Date(date.epochMilliseconds),
+    text: contentOf(mail.text),
+    html: contentOf(mail.html),
     newline: 'win', // RFC 5322, 2.1: lines end with CRLF
     disableFileAccess: true,
     disableUrlAccess: true,
   });
-  const mime = await composer.compile().build();
-  return { envelopeFrom: from.address, to: parts.to, messageId, mime };
+  return composer.compile().build();
 }
 
 /** The hash by which a delivery is told from others of the same message, without showing the address. */

@@ -79,7 +79,7 @@ export function afterLoss(
   return doubt(subscriber, before, 'The worker was lost while handing it over.', rules, at);
 }
 
-/** `refused` is no attempt: the delivery stays as it was. */
+/** `refused` is no attempt: the delivery stays as it was. `throttled` is none either, but the record says why it waits. */
 export function afterSend(
   subscriber: Subscriber,
   before: Delivery | undefined,
@@ -87,6 +87,9 @@ export function afterSend(
   rules: RetryRules,
   at: Temporal.Instant,
 ): Delivery {
+  if (result.kind === 'throttled') {
+    return { ...entry(subscriber, before, at), reason: result.reason };
+  }
   const attempted = { ...entry(subscriber, before, at), attempt: (before?.attempt ?? 0) + 1 };
   switch (result.kind) {
     case 'accepted':

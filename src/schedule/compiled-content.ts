@@ -1,4 +1,11 @@
-import { Liquid, type LiquidOptions, type Template as LiquidTemplate } from 'liquidjs';
+import {
+  Context,
+  Liquid,
+  type LiquidOptions,
+  Output,
+  type Template as LiquidTemplate,
+  TypeGuards,
+} from 'liquidjs';
 import type { Subscriber } from '../groups/subscriber.ts';
 import { DomainError, type Fault, InvalidInputError } from '../platform/errors/domain-error.ts';
 import type { Content } from './content.ts';
@@ -13,6 +20,21 @@ export interface Rendered {
   readonly subject: string;
   readonly html: string;
   readonly text: string;
+  /** Present where HTML and text are the same for everybody but for values in fixed places: a provider can put those in by itself. */
+  readonly merge: Merge | undefined;
+}
+
+/** How HTML and text were put together. */
+export interface Merge {
+  readonly html: MergedPart;
+  readonly text: MergedPart;
+}
+
+/** `literals[0] + values[0] + literals[1] + … + literals[n]`, which is the part as it was rendered: in HTML, values are escaped already. */
+export interface MergedPart {
+  /** One more than values. The same array for everybody to whom the content is rendered. */
+  readonly literals: readonly string[];
+  readonly values: readonly string[];
 }
 
 /** Content that is ready to be rendered, once for each recipient. */
@@ -81,8 +103,7 @@ class FixedContent implements CompiledContent {
   }
 
   render(): Rendered {
-    const { subject, body, text } = this.#content;
-    this.#rendered ??= { subject, html: body, text: text ?? htmlToText(body) };
+    this.#rendered ??= renderFixed(this.#content);
     return this.#rendered;
   }
 }
@@ -106,12 +127,15 @@ class LiquidContent implements CompiledContent {
 
   render(recipient: Recipient): Rendered {
     const scope = scopeOf(recipient);
+    const subject = renderPart(this.#subject, scope);
     const body = renderPart(this.#body, scope);
+    const text = this.#text && renderPart(this.#text, scope);
     return {
       // An attribute with a line break would otherwise add headers of its own.
-      subject: renderPart(this.#subject, scope).replace(CONTROL_PATTERN, ' ').toWellFormed().trim(),
-      html: body,
-      text: this.#text === undefined ? htmlToText(body) : renderPart(this.#text, scope),
+      subject: subject.whole.replace(CONTROL_PATTERN, ' ').toWellFormed().trim(),
+      html: body.whole,
+      text: text?.whole ?? htmlToText(body.whole),
+      merge: body.merged && text?.merged && { html: body.merged, text: text.merged },
     };
   }
 }
@@ -119,6 +143,25 @@ class LiquidContent implements CompiledContent {
 interface ParsedPart {
   readonly part: Part;
   readonly template: LiquidTemplate[];
+  /** Absent where it has tags: what they say is not a value in a fixed place. */
+  readonly form: Form | undefined;
+}
+
+/** A template of literal text and outputs only. */
+interface Form {
+  readonly literals: readonly string[];
+  /** `{{ … }}`, one between two literals. */
+  readonly outputs: readonly Output[];
+}
+
+interface RenderedPart {
+  readonly whole: string;
+  readonly merged: MergedPart | undefined;
+}
+
+function renderFixed({ subject, body, text = htmlToText(body) }: Content): Rendered {
+  const merge = { html: { literals: [body], values: [] }, text: { literals: [text], values: [] } };
+  return { subject, html: body, text, merge };
 }
 
 function newEngine(options: LiquidOptions): Liquid {
@@ -160,14 +203,33 @@ function parsePart(part: Part, source: string, faults: Fault[]): ParsedPart {
       pointer: `/${part}`,
       detail: `It has ${tags} Liquid tags and outputs; at most ${MAX_TAGS} are allowed.`,
     });
-    return { part, template: [] };
+    return { part, template: [], form: undefined };
   }
   try {
-    return { part, template: engine.parse(source) };
+    const template = engine.parse(source);
+    return { part, template, form: formOf(template) };
   } catch (error) {
     faults.push({ pointer: `/${part}`, detail: `It is no Liquid template: ${messageOf(error)}.` });
-    return { part, template: [] };
+    return { part, template: [], form: undefined };
   }
+}
+
+function formOf(template: readonly LiquidTemplate[]): Form | undefined {
+  const literals: string[] = [];
+  const outputs: Output[] = [];
+  let literal = '';
+  for (const piece of template) {
+    if (piece instanceof Output) {
+      literals.push(literal);
+      outputs.push(piece);
+      literal = '';
+    } else if (TypeGuards.isHTMLToken(piece.token)) {
+      literal += piece.token.getContent(); // without what `{{-` takes away from it
+    } else {
+      return undefined;
+    }
+  }
+  return { literals: [...literals, literal], outputs };
 }
 
 /** Absent where there is none that comes to the same as the text of the rendered HTML. */
@@ -178,20 +240,30 @@ function parseDerivedText(body: string): ParsedPart | undefined {
   return faults.length === 0 ? parsed : undefined;
 }
 
-function renderPart({ part, template }: ParsedPart, scope: object): string {
-  const rendered = renderTemplate(part, template, scope);
-  if (rendered.length > MAX_RENDERED_LENGTH) {
-    throw new RenderError(part, `it comes to ${rendered.length} characters`);
+function renderPart(parsed: ParsedPart, scope: object): RenderedPart {
+  const { part, template, form } = parsed;
+  const engine = engineOf(part);
+  // One for the whole part, however many pieces it is rendered in: its limits of time and memory are for all of them together.
+  const context = new Context(scope, engine.options, { sync: true }, { liquid: engine });
+  const values = form?.outputs.map((output) => renderTemplate(part, [output], context));
+  const merged = form && values && { literals: form.literals, values };
+  const whole = merged ? joined(merged) : renderTemplate(part, template, context);
+  if (whole.length > MAX_RENDERED_LENGTH) {
+    throw new RenderError(part, `it comes to ${whole.length} characters`);
   }
-  return rendered;
+  return { whole, merged };
 }
 
-function renderTemplate(part: Part, template: LiquidTemplate[], scope: object): string {
+function renderTemplate(part: Part, template: LiquidTemplate[], context: Context): string {
   try {
-    return String(engineOf(part).renderSync(template, scope));
+    return String(engineOf(part).renderSync(template, context));
   } catch (error) {
     throw new RenderError(part, messageOf(error), { cause: error });
   }
+}
+
+function joined({ literals, values }: MergedPart): string {
+  return literals.map((literal, index) => literal + (values[index] ?? '')).join('');
 }
 
 function engineOf(part: Part): Liquid {

@@ -227,7 +227,7 @@ export class ScheduleService {
         return undefined;
       }
       const outcomes = RETRYABLE_OUTCOMES.filter(
-        (one) => one === outcome || message.retry?.outcomes.includes(one),
+        (one) => one === outcome || message.retry?.outcomes.includes(one) === true,
       );
       return {
         change: {

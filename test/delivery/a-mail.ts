@@ -1,5 +1,6 @@
-import { composeMail, type MailParts } from '../../src/delivery/mime.ts';
+import { type MailParts, newMail } from '../../src/delivery/mime.ts';
 import type { Mail } from '../../src/delivery/channels/channel.ts';
+import { type GroupName, parseGroupName } from '../../src/groups/group.ts';
 import { parseEmail, type SubscriberEmail } from '../../src/groups/subscriber.ts';
 import { isMessageKey, type MessageKey } from '../../src/schedule/message.ts';
 
@@ -18,6 +19,10 @@ export function aMessageKey(text = '01999999-0000-7000-8000-000000000001'): Mess
   return text;
 }
 
+export function aGroup(name = 'serverless'): GroupName {
+  return parseGroupName(name);
+}
+
 export function mailParts(parts: Partial<MailParts> = {}): MailParts {
   return {
     from: 'News <news@example.com>',
@@ -27,12 +32,21 @@ export function mailParts(parts: Partial<MailParts> = {}): MailParts {
     subject: 'Hello',
     html: '<p>Hello</p>',
     text: 'Hello',
+    merge: undefined,
     messageKey: aMessageKey(),
+    group: aGroup(),
     date: Temporal.Instant.from('2026-11-23T14:10:00Z'),
     ...parts,
   };
 }
 
-export async function aMail(parts: Partial<MailParts> = {}): Promise<Mail> {
-  return composeMail(mailParts(parts));
+/** A mail that is composed already, so that what a channel did with it can be compared: each composition has boundaries of its own. */
+export interface ComposedMail extends Mail {
+  readonly mime: Buffer;
+}
+
+export async function aMail(parts: Partial<MailParts> = {}): Promise<ComposedMail> {
+  const mail = newMail(mailParts(parts));
+  const mime = await mail.compose();
+  return { ...mail, mime, compose: () => Promise.resolve(mime) };
 }

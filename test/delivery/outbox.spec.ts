@@ -9,7 +9,7 @@ import { OutboxController } from '../../src/delivery/outbox/outbox.controller.ts
 import type { Environment } from '../../src/platform/config/settings.ts';
 import { aDirectory, aServer } from '../platform/a-server.ts';
 import { matching } from '../support/matching.ts';
-import { aMail, aMessageKey, anEmail } from './a-mail.ts';
+import { aMail, aMessageKey, anEmail, type ComposedMail } from './a-mail.ts';
 
 const KEY = aMessageKey();
 
@@ -18,7 +18,7 @@ function pathOf({ messageId }: Mail): string {
   return `${key}/${hash}.eml`;
 }
 
-async function aMailTo(name: string): Promise<Mail> {
+async function aMailTo(name: string): Promise<ComposedMail> {
   return aMail({ to: anEmail(`${name}@example.com`) });
 }
 

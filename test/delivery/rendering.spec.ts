@@ -1,6 +1,12 @@
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { InvalidInputError } from '../../src/platform/errors/domain-error.ts';
-import { compileContent, type Recipient, RenderError } from '../../src/schedule/compiled-content.ts';
+import {
+  compileContent,
+  type MergedPart,
+  type Recipient,
+  RenderError,
+} from '../../src/schedule/compiled-content.ts';
 import type { Content } from '../../src/schedule/content.ts';
 import { htmlToText } from '../../src/schedule/html-to-text.ts';
 import { matching } from '../support/matching.ts';
@@ -39,7 +45,7 @@ describe('content without a template', () => {
 
     const compiled = compileContent(content);
 
-    expect(compiled.render(aRecipient())).toEqual({
+    expect(compiled.render(aRecipient())).toMatchObject({
       subject: '{{ name }}',
       html: '{% if %}<b>',
       text: '{{ x',
@@ -92,7 +98,7 @@ describe('a Liquid template', () => {
         aContent({ subject: '{{ name }}', body: template, text: '{{ name }}' }),
       ).render(aRecipient({ name, attributes: { name } }));
 
-      expect(rendered).toEqual({
+      expect(rendered).toMatchObject({
         subject: name,
         html: '&lt;script&gt;&#34;A&#34; &amp; &#39;B&#39;&lt;/script&gt;',
         text: name,
@@ -191,6 +197,100 @@ describe('the text of a Liquid template that has none', () => {
   function words(text: string): readonly string[] {
     return text.split(/\s+/).filter((word) => word !== '');
   }
+});
+
+describe('content that is the same for everybody but for values', () => {
+  function substituted({ literals, values }: MergedPart): string {
+    return literals.reduce((text, literal, index) => text + values[index - 1] + literal);
+  }
+
+  it('says how HTML and text are put together, with what is between the values the same object for everybody', () => {
+    const compiled = compileContent(
+      aContent({ body: '<b>{{ name }}</b>, {{- attributes.plan | upcase }}!', text: 'To {{ name }}' }),
+    );
+
+    const ada = compiled.render(aRecipient({ name: 'A & B', attributes: { plan: 'pro' } })).merge;
+    const bo = compiled.render(aRecipient({ name: 'Bo' })).merge;
+
+    expect(ada).toEqual({
+      html: { literals: ['<b>', '</b>,', '!'], values: ['A &amp; B', 'PRO'] },
+      text: { literals: ['To ', ''], values: ['A & B'] },
+    });
+    expect(bo?.html.values).toEqual(['Bo', '']);
+    expect(bo?.html.literals).toBe(ada?.html.literals);
+    expect(bo?.text.literals).toBe(ada?.text.literals);
+  });
+
+  it('may get its text from the HTML, as long as the text needs no HTML of anybody', () => {
+    const { merge } = compileContent(aContent({ body: '<h1>Dear {{ name }}</h1>' })).render(aRecipient());
+
+    expect(merge?.text).toEqual({ literals: ['Dear ', ''], values: ['Ada'] });
+  });
+
+  it('has no values at all where it has no template', () => {
+    const content = aContent({ template: 'none', body: '<p>{{ name }}</p>', text: 'Hi' });
+
+    expect(compileContent(content).render(aRecipient()).merge).toEqual({
+      html: { literals: ['<p>{{ name }}</p>'], values: [] },
+      text: { literals: ['Hi'], values: [] },
+    });
+  });
+
+  it.each([
+    ['a tag in the body', { body: '{% if name %}a{% endif %}', text: 'a' }],
+    ['a tag in the text', { body: 'a', text: '{% assign x = name %}a' }],
+    ['even a comment', { body: 'a{% comment %}b{% endcomment %}', text: 'a' }],
+    ['text that must be made from the HTML of each recipient', { body: '<p>{{ "<b>x</b>" | raw }}</p>' }],
+  ])('is not what there is with %s', (_what, content) => {
+    expect(compileContent(aContent(content)).render(aRecipient()).merge).toBeUndefined();
+  });
+
+  it('reads the same with the values put in as rendered by LiquidJS in one piece', () => {
+    const words = fc.constantFrom('name', 'email', 'attributes.a', 'attributes.b', '"q & a"', 'missing');
+    const filters = fc.constantFrom('', ' | upcase', ' | escape', ' | default: "<x>"', ' | raw', ' | size');
+    const outputs = fc
+      .tuple(fc.constantFrom('{{', '{{-'), words, filters, fc.constantFrom('}}', '-}}'))
+      .map(([open, word, filter, close]) => `${open} ${word}${filter} ${close}`);
+    const literals = fc
+      .array(fc.constantFrom('a', ' ', '\r', '\n', '{', '}', '\\', '<p>', '&', '$1', 'ü', '😀', '\u0000'), {
+        maxLength: 6,
+      })
+      .map((pieces) => pieces.join('').replaceAll(/\{(?=[{%])|\{$/g, ''));
+    const templates = fc.array(fc.oneof(outputs, literals), { maxLength: 12 }).map((all) => all.join(''));
+    const values = fc.oneof(
+      fc.string({ unit: 'binary' }),
+      fc.integer(),
+      fc.constantFrom(null, true, '{{ name }}'),
+    );
+    const recipients = fc.record({ name: fc.string({ unit: 'binary' }), a: values, b: values });
+
+    fc.assert(
+      fc.property(templates, templates, recipients, (body, text, { name, a, b }) => {
+        const recipient = aRecipient({ name, attributes: { a, b } });
+        // With a tag, even one that says nothing, there is no form, and LiquidJS renders the template as a whole.
+        const aside = '{% comment %}{% endcomment %}';
+
+        const whole = compileContent(aContent({ body: aside + body, text: aside + text })).render(recipient);
+        const { html, text: plain, merge } = compileContent(aContent({ body, text })).render(recipient);
+
+        expect(whole.merge).toBeUndefined();
+        expect([html, plain]).toEqual([whole.html, whole.text]);
+        expect(merge && [substituted(merge.html), substituted(merge.text)]).toEqual([html, plain]);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('keeps to the limits of a template as a whole', () => {
+    // None of them takes too much memory, but all of them do.
+    const body = '{{ attributes.long | append: "x" | size }}'.repeat(8);
+    const compiled = compileContent(aContent({ body, text: 'a' }));
+
+    const rendering = (): unknown =>
+      compiled.render(aRecipient({ attributes: { long: 'x'.repeat(9 * 1024 * 1024) } }));
+
+    expect(rendering).toThrow(RenderError);
+  });
 });
 
 describe('text made from HTML', () => {

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { retryDelayMs } from '../../src/delivery/retry.ts';
+import { batchRetryDelayMs, retryDelayMs, type Wait } from '../../src/delivery/retry.ts';
 
 const LOWEST = 0;
 const HIGHEST = 1 - Number.EPSILON / 2; // the largest number below 1
@@ -49,5 +49,56 @@ describe('retryDelayMs', () => {
     const delaysMs = drawn.map((number) => retryDelayMs(1, () => number));
 
     expect(delaysMs).toEqual([1_000, 8_250, 15_500, 22_750]);
+  });
+});
+
+describe('batchRetryDelayMs', () => {
+  const reason = 'no';
+  const throttled: Wait = { result: { kind: 'throttled', reason }, attempt: 0 };
+  const deferred: Wait = { result: { kind: 'deferred', reason }, attempt: 2 };
+  const unknown: Wait = { result: { kind: 'unknown', reason }, attempt: 3 };
+
+  it.each<[string, readonly Wait[], number, number]>([
+    ['what was throttled one to four seconds', [throttled, throttled], 1_000, 3_999],
+    ['what was deferred as its attempt says', [deferred], 1_000, 59_999],
+    ['what is in doubt likewise', [unknown], 1_000, 119_999],
+    ['all of them for whoever must wait longest', [throttled, deferred, unknown], 1_000, 119_999],
+    [
+      'as long as the provider says',
+      [{ ...throttled, result: { kind: 'throttled', reason, retryAfterMs: 9_000 } }],
+      9_000,
+      9_000,
+    ],
+    [
+      'as long as it says of a deferred one too',
+      [{ ...deferred, result: { kind: 'deferred', reason, retryAfterMs: 5_000 } }],
+      5_000,
+      5_000,
+    ],
+    [
+      'never less than a second',
+      [{ ...throttled, result: { kind: 'throttled', reason, retryAfterMs: 0 } }],
+      1_000,
+      1_000,
+    ],
+    [
+      'never more than an hour',
+      [{ ...deferred, result: { kind: 'deferred', reason, retryAfterMs: 1e9 } }],
+      3_600_000,
+      3_600_000,
+    ],
+  ])('waits %s', (_what, waits, shortestMs, longestMs) => {
+    const shortest = batchRetryDelayMs(waits, () => LOWEST);
+    const longest = batchRetryDelayMs(waits, () => HIGHEST);
+
+    expect([shortest, longest]).toEqual([shortestMs, longestMs]);
+  });
+
+  it('draws once for all of a batch: the longest of fifty draws would always be near the ceiling', () => {
+    const drawn = [0.25, 0.9];
+
+    const delayMs = batchRetryDelayMs([throttled, throttled], () => drawn.shift() ?? 1);
+
+    expect(delayMs).toBe(1_750);
   });
 });

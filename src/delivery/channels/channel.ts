@@ -1,16 +1,34 @@
+import type { GroupName } from '../../groups/group.ts';
 import type { SubscriberEmail } from '../../groups/subscriber.ts';
+import type { Mailbox } from '../../platform/mail/mailbox.ts';
+import type { Merge } from '../../schedule/compiled-content.ts';
+import type { MessageKey } from '../../schedule/message.ts';
 
 /** How a delivery leaves. */
-export type ChannelName = 'smtp' | 'outbox';
+export type ChannelName = 'ses' | 'smtp' | 'outbox';
 
-/** One mail to one subscriber, ready to go: a complete MIME message and its envelope. */
+/** One mail to one subscriber, ready to go: what it says, its envelope, and the MIME message where a channel asks for it. */
 export interface Mail {
+  readonly messageKey: MessageKey;
+  readonly group: GroupName;
+  readonly from: Mailbox;
+  readonly replyTo: Mailbox | undefined;
   /** The bare address that bounces go to. */
   readonly envelopeFrom: string;
   readonly to: SubscriberEmail;
+  /** One line; empty where the subscriber has no name. */
+  readonly toName: string;
+  /** One line. */
+  readonly subject: string;
+  readonly html: string;
+  readonly text: string;
+  /** How HTML and text were put together, where that is known: for a provider that puts values into a template by itself. */
+  readonly merge: Merge | undefined;
   /** In angle brackets; the same at every attempt of the same delivery, so that a receiver can tell a repeat. */
   readonly messageId: string;
-  readonly mime: Buffer;
+
+  /** Composes the complete message, anew at every call: it is by far the largest that there is of a mail, and not every channel needs it. */
+  compose(): Promise<Buffer>;
 }
 
 /**
@@ -18,6 +36,7 @@ export interface Mail {
  * - `accepted`: the provider has taken the responsibility for it.
  * - `rejected`: permanent for this address; never tried again.
  * - `deferred`: certainly not taken; trying later may help.
+ * - `throttled`: certainly not taken, and not for anything about the mail: the provider wants it slower. That was no attempt.
  * - `unknown`: it may or may not have been taken (the connection broke after the content went out).
  * - `refused`: the fault is in the sender or its account, so every other mail would fare the same; certainly not taken.
  */
@@ -25,6 +44,7 @@ export type SendResult =
   | { readonly kind: 'accepted'; readonly providerId: string }
   | { readonly kind: 'rejected'; readonly reason: string }
   | { readonly kind: 'deferred'; readonly reason: string; readonly retryAfterMs?: number }
+  | { readonly kind: 'throttled'; readonly reason: string; readonly retryAfterMs?: number }
   | { readonly kind: 'unknown'; readonly reason: string }
   | { readonly kind: 'refused'; readonly reason: string };
 

@@ -50,10 +50,11 @@ export class OutboxChannel extends Channel {
   }
 
   async #write(mail: Mail, path: string): Promise<SendResult> {
+    const mime = await mail.compose();
     const target = join(this.#folder, path);
     const temporary = `${target}.${randomUUID()}.tmp`;
     try {
-      await writeDurably(temporary, mail.mime);
+      await writeDurably(temporary, mime);
       await rename(temporary, target);
       return { kind: 'accepted', providerId: path };
     } catch (error) {
@@ -68,7 +69,7 @@ function idOf(mail: Mail): OutboxId {
   const [, messageKey = '', hash = ''] = /^<([^.@]+)\.([^.@]+)@/.exec(mail.messageId) ?? [];
   const id = parseOutboxId(messageKey, hash);
   if (!id) {
-    throw new Error('The Message-ID is not one that composeMail makes.');
+    throw new Error('The Message-ID is not one that newMail makes.');
   }
   return id;
 }

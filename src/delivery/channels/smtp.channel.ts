@@ -96,7 +96,8 @@ export class SmtpChannel extends Channel {
   }
 
   async #sendOne(mail: Mail, signal: AbortSignal): Promise<SendResult> {
-    const content = contentOf(mail);
+    const mime = await mail.compose();
+    const content = contentOf(mime);
     const deadline = new AbortController();
     const timer = setTimeout(() => deadline.abort(), this.#mailMs);
     try {
@@ -104,7 +105,7 @@ export class SmtpChannel extends Channel {
         raw: content,
         messageId: mail.messageId, // only for nodemailer's own use: it would make up a random one
         // With its size, a server refuses what is too large before it has to be sent.
-        envelope: { from: mail.envelopeFrom, to: [mail.to], size: mail.mime.length },
+        envelope: { from: mail.envelopeFrom, to: [mail.to], size: mime.length },
         signal: AbortSignal.any([deadline.signal, signal]),
       });
       return { kind: 'accepted', providerId: oneLine(response, PROVIDER_ID_MAX_LENGTH) };
@@ -139,7 +140,7 @@ function openTransport(url: string, connections: number, limits: SmtpTimeouts) {
 }
 
 /** In slices where it is large: otherwise all of it, and the final dot, would wait in the memory of this process to be written. */
-function contentOf({ mime }: Mail): Buffer | Readable {
+function contentOf(mime: Buffer): Buffer | Readable {
   return mime.length <= SLICE_BYTES ? mime : Readable.from(slices(mime), { objectMode: false });
 }
 
