@@ -4,6 +4,8 @@ import { defineConfig } from 'vitest/config';
 const PROCESS_TESTS = ['test/chaos/**/*.spec.ts', 'test/flow/start.spec.ts'];
 // Tests that need an AWS endpoint: npm run test:localstack.
 const LOCALSTACK_TESTS = ['test/localstack/**/*.spec.ts'];
+// Tests of the image, which need Docker: npm run test:container.
+const CONTAINER_TESTS = ['test/container/**/*.spec.ts'];
 
 export default defineConfig({
   test: {
@@ -16,7 +18,7 @@ export default defineConfig({
         test: {
           name: 'inside',
           include: ['test/**/*.spec.ts'],
-          exclude: [...PROCESS_TESTS, ...LOCALSTACK_TESTS],
+          exclude: [...PROCESS_TESTS, ...LOCALSTACK_TESTS, ...CONTAINER_TESTS],
         },
       },
       {
@@ -26,6 +28,10 @@ export default defineConfig({
       {
         extends: true,
         test: { name: 'localstack', include: LOCALSTACK_TESTS, globalSetup: ['test/support/localstack.ts'] },
+      },
+      {
+        extends: true,
+        test: { name: 'container', include: CONTAINER_TESTS, globalSetup: ['test/support/image.ts'] },
       },
     ],
   },
