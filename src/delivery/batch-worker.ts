@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
-import { type SubscriberRange, SubscriberStore } from '../groups/subscriber-store.ts';
-import type { Subscriber } from '../groups/subscriber.ts';
+import { SubscriberStore } from '../groups/subscriber-store.ts';
+import type { Subscriber, SubscriberKey } from '../groups/subscriber.ts';
 import { Clock, isReached, plusMs } from '../platform/clock/clock.ts';
 import { StoreUnavailableError } from '../platform/errors/domain-error.ts';
 import { Settings } from '../platform/config/settings.ts';
@@ -9,7 +9,7 @@ import { Log } from '../platform/logging/log.ts';
 import { MessageStore } from '../schedule/message-store.ts';
 import { RenderError } from '../schedule/compiled-content.ts';
 import { ContentDamagedError, type Message, type MessageStatus } from '../schedule/message.ts';
-import type { BatchPointer, ClaimedBatch } from './batch.ts';
+import type { BatchPointer, ClaimedBatch, InFlight } from './batch.ts';
 import { Channel, type Mail, type SendResult } from './channels/channel.ts';
 import type { Delivery } from './delivery.ts';
 import { DeliveryStore, LeaseLostError, type Report } from './delivery-store.ts';
@@ -18,10 +18,10 @@ import { newToken } from './lease.ts';
 import { type MailMaker, MailMakers } from './mail-maker.ts';
 import { MessageStopper } from './message-stopper.ts';
 import {
+  afterLeaving,
   afterLoss,
   afterRenderFault,
   afterSend,
-  afterSkip,
   endWithoutSending,
   type RetryRules,
 } from './next-state.ts';
@@ -48,6 +48,7 @@ interface Run {
   readonly rules: RetryRules;
   /** Found out, and not in the ledger yet. */
   unreported: Delivery[];
+  goneInDoubt: number;
   attempts: Report['attempts'];
   /** Deferred, throttled, or in doubt and to be sent again: the batch waits for them. */
   readonly waiting: Wait[];
@@ -127,6 +128,7 @@ export class BatchWorker {
       message,
       rules: { onUnknown: message.onUnknown, maxAttempts: this.settings.maxAttempts },
       unreported: [],
+      goneInDoubt: 0,
       attempts: undefined,
       waiting: [],
       status: message.status,
@@ -158,11 +160,9 @@ export class BatchWorker {
       isReached(subscriber.joinedAt, batch.cutAt),
     );
     const present = new Set(members.map((subscriber) => subscriber.key));
-    for (const before of known.values()) {
-      if (!before.outcome && !present.has(before.key)) {
-        run.unreported.push(afterSkip(before, before, 'The subscriber has left the group.', now));
-      }
-    }
+    const gone = [...known.values()].filter(({ key, outcome }) => !outcome && !present.has(key));
+    run.unreported.push(...gone.map((before) => afterLeaving(before, isInFlight(run, before.key), now)));
+    run.goneInDoubt = countGoneInDoubt(run, members, gone, known);
     return members
       .map((subscriber) => ({ subscriber, before: known.get(subscriber.key) }))
       .filter(({ before }) => before?.outcome === undefined)
@@ -171,9 +171,7 @@ export class BatchWorker {
   }
 
   #resolveLoss(run: Run, open: Open, now: Temporal.Instant): Open {
-    const { inFlight } = run.batch;
-    const { key } = open.subscriber;
-    if (!inFlight || key < inFlight.first || key > inFlight.last) {
+    if (!isInFlight(run, open.subscriber.key)) {
       return open;
     }
     const doubtful = afterLoss(open.subscriber, open.before, run.rules, now);
@@ -216,7 +214,8 @@ export class BatchWorker {
     if (!first || !last) {
       return true;
     }
-    await this.#advance(run, { first: first.subscriber.key, last: last.subscriber.key });
+    const { length: count } = ready;
+    await this.#advance(run, { first: first.subscriber.key, last: last.subscriber.key, count });
     if (run.status === 'cancelled') {
       this.#endAll(run, ready);
       return true;
@@ -302,7 +301,7 @@ export class BatchWorker {
     return refusal;
   }
 
-  async #advance(run: Run, next: SubscriberRange | undefined): Promise<void> {
+  async #advance(run: Run, next: InFlight | undefined): Promise<void> {
     const leaseUntil = run.lease.nextUntil();
     run.status = await this.deliveries.advance(run.batch, {
       ...reportOf(run, this.clock.now()),
@@ -374,12 +373,31 @@ export class BatchWorker {
   }
 }
 
-function reportOf({ unreported: results, attempts }: Run, now: Temporal.Instant): Report {
-  return { results, attempts, now };
+/** True of whoever may have been handed over when the last worker was lost. */
+function isInFlight({ batch: { inFlight } }: Run, key: SubscriberKey): boolean {
+  return inFlight !== undefined && key >= inFlight.first && key <= inFlight.last;
+}
+
+/** How many of those in flight are neither in the group nor in the ledger any more: removed while their mail was on its way. */
+function countGoneInDoubt(
+  run: Run,
+  members: readonly Subscriber[],
+  gone: readonly Delivery[],
+  known: ReadonlyMap<SubscriberKey, Delivery>,
+): number {
+  const here = [...members, ...gone].filter(
+    ({ key }) => isInFlight(run, key) && known.get(key)?.outcome === undefined,
+  );
+  return Math.max((run.batch.inFlight?.count ?? 0) - here.length, 0);
+}
+
+function reportOf({ unreported: results, attempts, goneInDoubt }: Run, now: Temporal.Instant): Report {
+  return { results, attempts, goneInDoubt, now };
 }
 
 /** The ledger has it: it is written once. */
 function isReported(run: Run): void {
   run.unreported = [];
+  run.goneInDoubt = 0;
   run.attempts = undefined;
 }

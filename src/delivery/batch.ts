@@ -46,7 +46,12 @@ export interface ClaimedBatch extends Batch {
   /** How often it was claimed, this time included, since it last got on: an outcome was recorded, or it was settled or given back. */
   readonly tries: number;
   /** The subscribers who were being handed to the channel when the last worker was heard of: whoever of them has no outcome is in doubt. */
-  readonly inFlight: SubscriberRange | undefined;
+  readonly inFlight: InFlight | undefined;
+}
+
+/** Those of a range who were being handed to the channel: that many of its subscribers, all without an outcome. */
+export interface InFlight extends SubscriberRange {
+  readonly count: number;
 }
 
 /** A range that a cut makes out of consecutive members. */

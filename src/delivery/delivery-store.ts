@@ -1,10 +1,9 @@
 import type { GroupName } from '../groups/group.ts';
 import type { SubscriberKey } from '../groups/subscriber.ts';
-import type { SubscriberRange } from '../groups/subscriber-store.ts';
 import { DomainError } from '../platform/errors/domain-error.ts';
 import type { ClaimTerms } from '../schedule/message-store.ts';
 import type { MessageKey, MessageStatus, RetryableOutcome } from '../schedule/message.ts';
-import type { Batch, BatchPointer, BatchRecord, BatchState, ClaimedBatch } from './batch.ts';
+import type { Batch, BatchPointer, BatchRecord, BatchState, ClaimedBatch, InFlight } from './batch.ts';
 import type { Delivery, Outcome } from './delivery.ts';
 
 /** The next batches of a message, and how far they reach. */
@@ -26,12 +25,14 @@ export interface Report {
   /** When the channel was last asked, and when it last said yes; for the message's latencies. */
   readonly attempts:
     { readonly at: Temporal.Instant; readonly acceptedAt: Temporal.Instant | undefined } | undefined;
+  /** People who were in flight when their worker was lost, and have left the group since: counted as unknown, without a delivery. */
+  readonly goneInDoubt: number;
   readonly now: Temporal.Instant;
 }
 
 export interface Progress extends Report {
   /** Whom the worker is about to hand to the channel; nobody where it only reports. */
-  readonly next: SubscriberRange | undefined;
+  readonly next: InFlight | undefined;
   readonly leaseUntil: Temporal.Instant;
 }
 
@@ -67,6 +68,12 @@ export interface BatchPage {
   readonly state: BatchState | undefined;
 }
 
+export interface ClaimablePage {
+  readonly after: SubscriberKey | undefined;
+  readonly limit: number;
+  readonly since: Temporal.Instant | undefined;
+}
+
 export interface DeliveryPage {
   readonly after: SubscriberKey | undefined;
   readonly limit: number;
@@ -96,11 +103,14 @@ export abstract class DeliveryStore {
    */
   abstract cut(cut: Cut): Promise<void>;
 
-  /** The batches of a message that can be claimed at `now`, in order of their first subscriber. */
+  /**
+   * The batches of a message that can be claimed at `now`, in order of their first subscriber; with `since`, only those that came to
+   * that after it, because their retry is due or the lease of a worker that was lost has ended.
+   */
   abstract findClaimable(
     messageKey: MessageKey,
     now: Temporal.Instant,
-    page: { readonly after: SubscriberKey | undefined; readonly limit: number },
+    page: ClaimablePage,
   ): Promise<readonly BatchPointer[]>;
 
   /** In order of their first subscriber. */

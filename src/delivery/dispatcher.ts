@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { SubscriberStore } from '../groups/subscriber-store.ts';
 import type { SubscriberKey } from '../groups/subscriber.ts';
-import { Clock, later, msBetween, plusMs } from '../platform/clock/clock.ts';
+import { Clock, HOUR_MS, later, msBetween, plusMs } from '../platform/clock/clock.ts';
 import { Settings } from '../platform/config/settings.ts';
 import { Shutdown } from '../platform/lifecycle/shutdown.ts';
 import { Log } from '../platform/logging/log.ts';
@@ -14,6 +14,8 @@ import { WorkQueue } from './work-queue.ts';
 // One DynamoDB transaction takes 100 items (DynamoDB API reference, TransactWriteItems): the message and its batches.
 const BATCHES_PER_CUT = 99;
 const CLAIMABLE_PAGE = 1_000;
+// How often a message at work is looked at for batches that were left behind: they wait a quarter of a lease beyond its end at most.
+const LOOKS_PER_LEASE = 4;
 // Read and written within a small part of a lease, which each page renews.
 const REOPENED_PAGE = 100;
 
@@ -40,9 +42,6 @@ export class Dispatcher {
       if (message.retry) {
         await this.#reopen(message, message.retry, token);
       }
-      if (message.dispatch.batchesCut > message.dispatch.batchesSettled) {
-        await this.#pushLeftBehind(message);
-      }
       if (message.status === 'sending' && !message.dispatch.complete) {
         await this.#cut(message, token);
       }
@@ -54,9 +53,13 @@ export class Dispatcher {
       return;
     }
     await this.deliveries.finish(message.group, message.key);
-    // Then it is looked at for batches that were left behind: whoever died meanwhile has lost their leases by then.
-    const nextMs = this.shutdown.isStopping ? 0 : this.settings.leaseMs;
-    await this.messages.rest(message.group, message.key, token, plusMs(this.clock.now(), nextMs));
+    const lookedAt = this.clock.now(); // behind the cut, whose pointers are on their way
+    if (message.dispatch.batchesCut > message.dispatch.batchesSettled) {
+      await this.#pushLeftBehind(message, lookedAt);
+    }
+    const nextMs = this.shutdown.isStopping ? 0 : this.settings.leaseMs / LOOKS_PER_LEASE;
+    const wakeAt = plusMs(this.clock.now(), Math.round(nextMs));
+    await this.messages.rest(message.group, message.key, { token, wakeAt, lookedAt });
   }
 
   async #cut(message: Message, token: string): Promise<void> {
@@ -123,11 +126,12 @@ export class Dispatcher {
     });
   }
 
-  async #pushLeftBehind(message: Message): Promise<void> {
+  async #pushLeftBehind(message: Message, now: Temporal.Instant): Promise<void> {
+    const since = lookSince(message, now);
     let after: SubscriberKey | undefined;
     for (;;) {
-      const page = { after, limit: CLAIMABLE_PAGE };
-      const pointers = await this.deliveries.findClaimable(message.key, this.clock.now(), page);
+      const page = { after, limit: CLAIMABLE_PAGE, since };
+      const pointers = await this.deliveries.findClaimable(message.key, now, page);
       await this.queue.push(pointers);
       after = pointers.at(-1)?.first;
       if (pointers.length < CLAIMABLE_PAGE) {
@@ -135,4 +139,17 @@ export class Dispatcher {
       }
     }
   }
+}
+
+/**
+ * Since when batches count as left behind; absent: all that can be claimed. Those that only wait for their turn have a pointer on
+ * the queue, and another for each look would flood it; once an hour they get one all the same, because a queue may lose one.
+ */
+function lookSince({ dispatch }: Message, now: Temporal.Instant): Temporal.Instant | undefined {
+  const { lookedAt } = dispatch;
+  return lookedAt && hourOf(lookedAt) === hourOf(now) ? lookedAt : undefined;
+}
+
+function hourOf(at: Temporal.Instant): number {
+  return Math.floor(at.epochMilliseconds / HOUR_MS);
 }

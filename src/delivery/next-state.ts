@@ -14,6 +14,8 @@ export interface RetryRules {
   readonly maxAttempts: number;
 }
 
+const WORKER_LOST = 'The worker was lost while handing it over.';
+
 /** What is known of a delivery when it is its turn. */
 export interface Turn {
   readonly subscriber: Subscriber;
@@ -44,7 +46,7 @@ export function endWithoutSending(turn: Turn): Delivery | undefined {
 }
 
 /** Not handed over on purpose; but who may have got it in an earlier attempt was not skipped. */
-export function afterSkip(
+function afterSkip(
   subscriber: Pick<Subscriber, 'key' | 'email'>,
   before: Delivery | undefined,
   reason: string,
@@ -57,6 +59,20 @@ export function afterSkip(
         reason: `${before.reason ?? ''} ${reason}`.trim(),
       }
     : { ...entry(subscriber, before, at), outcome: 'skipped', reason };
+}
+
+/** Whoever left the group gets nothing more; `wasInFlight` says that they may have got it just before. */
+export function afterLeaving(before: Delivery, wasInFlight: boolean, at: Temporal.Instant): Delivery {
+  const reason = 'The subscriber has left the group.';
+  return wasInFlight
+    ? {
+        ...entry(before, before, at),
+        attempt: before.attempt + 1,
+        unknownAttempts: before.unknownAttempts + 1,
+        outcome: 'unknown',
+        reason: `${WORKER_LOST} ${reason}`,
+      }
+    : afterSkip(before, before, reason, at);
 }
 
 /** The mail could not even be made; trying again would not help. */
@@ -76,7 +92,7 @@ export function afterLoss(
   rules: RetryRules,
   at: Temporal.Instant,
 ): Delivery {
-  return doubt(subscriber, before, 'The worker was lost while handing it over.', rules, at);
+  return doubt(subscriber, before, WORKER_LOST, rules, at);
 }
 
 /** `refused` is no attempt: the delivery stays as it was. `throttled` is none either, but the record says why it waits. */

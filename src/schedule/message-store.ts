@@ -58,6 +58,14 @@ export interface Waking {
   readonly wakeAt: Temporal.Instant;
 }
 
+/** Until when a message is left alone, by whoever holds its lease. */
+export interface Rest {
+  readonly token: string;
+  readonly wakeAt: Temporal.Instant;
+  /** When batches that were left behind were last looked for. */
+  readonly lookedAt: Temporal.Instant | undefined;
+}
+
 export interface ClaimTerms {
   readonly token: string;
   readonly now: Temporal.Instant;
@@ -90,7 +98,7 @@ export abstract class MessageStore {
 
   /**
    * Writes the change, raises the version and ends any lease, so that whoever worked on the message can write nothing more for it.
-   * New content comes with its seal in the change. A second run finds the next version and throws.
+   * A new status forgets when batches that were left behind were last looked for. New content comes with its seal in the change. A second run finds the next version and throws.
    * @throws {MessageNotFoundError}
    * @throws {VersionMismatchError} where the stored version is not `expectedVersion`.
    */
@@ -113,5 +121,5 @@ export abstract class MessageStore {
   abstract claim(group: GroupName, key: MessageKey, terms: ClaimTerms): Promise<Message | undefined>;
 
   /** Ends the lease and sets the next wake. Does nothing where the token is not the lease's any more. */
-  abstract rest(group: GroupName, key: MessageKey, token: string, wakeAt: Temporal.Instant): Promise<void>;
+  abstract rest(group: GroupName, key: MessageKey, rest: Rest): Promise<void>;
 }

@@ -84,6 +84,8 @@ export interface Dispatch {
   readonly batchesSettled: number;
   /** Those that failed again and again for a reason nobody foresaw; they are not worked until somebody says so. */
   readonly batchesSetAside: number;
+  /** When batches that were left behind were last looked for; absent where all must be, because the status has changed since. */
+  readonly lookedAt: Temporal.Instant | undefined;
 }
 
 /** The moments from which the latencies are computed. */

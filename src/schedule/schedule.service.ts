@@ -334,6 +334,7 @@ export class ScheduleService {
         batchesCut: 0,
         batchesSettled: 0,
         batchesSetAside: 0,
+        lookedAt: undefined,
       },
       retry: undefined,
       counts: { subscribers: 0, sent: 0, failed: 0, skipped: 0, unknown: 0 },

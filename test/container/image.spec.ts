@@ -44,7 +44,7 @@ async function aMessageOnItsWay(container: Container, sink: SinkProcess): Promis
     },
   });
   const scheduled = await container.request('POST', '/v1/groups/news/schedule', {
-    body: { subject: 'News', body: '<p>News</p>', schedule_on: Date.now() },
+    body: { subject: 'News', body: '<p>News</p>', schedule_on: Temporal.Now.instant().epochMilliseconds },
   });
   const key = textAt(bodyOf(scheduled, 201), 'key');
   await until('Some are sent', LIMIT_MS, async () => (await recipientsOf(sink)).length >= 20 || undefined);

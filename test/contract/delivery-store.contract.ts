@@ -56,11 +56,16 @@ export function describeDeliveryStore(openEngine: OpenEngine): void {
       await engine.close();
     });
 
-    async function claimableFirsts(message: Message, limit = 100): Promise<readonly SubscriberKey[]> {
+    async function claimableFirsts(
+      message: Message,
+      limit = 100,
+      since?: Temporal.Instant,
+    ): Promise<readonly SubscriberKey[]> {
       const pointers = await readPages(limit, async (last: { readonly first: SubscriberKey } | undefined) =>
         engine.deliveries.findClaimable(message.key, engine.clock.now(), {
           after: last?.first,
           limit,
+          since,
         }),
       );
       return pointers.map(({ first }) => first);
@@ -297,12 +302,11 @@ export function describeDeliveryStore(openEngine: OpenEngine): void {
         );
 
         await engine.deliveries.cut(aCut(engine, message, [second], { after: first.last }));
-        await engine.messages.rest(
-          message.group,
-          message.key,
-          DISPATCHER,
-          plusMs(engine.clock.now(), MINUTE_MS),
-        );
+        await engine.messages.rest(message.group, message.key, {
+          token: DISPATCHER,
+          wakeAt: plusMs(engine.clock.now(), MINUTE_MS),
+          lookedAt: undefined,
+        });
 
         expect((await read(engine, message)).wakeAt).toEqual(retryAt);
         await expect.poll(async () => wakingKeys(engine, retryAt)).toEqual([message.key]);
@@ -328,6 +332,7 @@ export function describeDeliveryStore(openEngine: OpenEngine): void {
         const pointers = await engine.deliveries.findClaimable(message.key, engine.clock.now(), {
           after: undefined,
           limit: 10,
+          since: undefined,
         });
 
         expect(pointers).toEqual([{ group: message.group, messageKey: message.key, first: batch.first }]);
@@ -358,6 +363,26 @@ export function describeDeliveryStore(openEngine: OpenEngine): void {
 
         expect(await claimableFirsts(message)).toEqual([batch.first]);
         expect(await engine.deliveries.claim(batch, termsOf(engine, WORKER))).toBeDefined();
+      });
+
+      it('finds since a moment only what waited for its retry or was lost with its worker', async () => {
+        const { message, batches } = await dispatch(engine, addresses(4), 1);
+        const retryAt = plusMs(engine.clock.now(), SECOND_MS);
+        const waiting = await claimBatch(engine, at(batches, 0));
+        await engine.deliveries.settle(waiting, aSettlement(engine, { retryAt }));
+        await claimBatch(engine, at(batches, 1));
+        const returned = await claimBatch(engine, at(batches, 2));
+        const looked = engine.clock.now();
+        const found = async (since: Temporal.Instant): Promise<readonly string[]> =>
+          claimableFirsts(message, 10, since);
+
+        expect(await found(looked)).toEqual([]);
+        engine.clock.advance(SECOND_MS);
+        await engine.deliveries.release(returned, engine.clock.now());
+        expect(await found(looked)).toEqual([at(batches, 0).first, at(batches, 2).first]);
+        expect(await found(engine.clock.now())).toEqual([]);
+        engine.clock.advance(LEASE_MS);
+        expect(await found(retryAt)).toEqual([at(batches, 1).first]);
       });
 
       it('finds nothing of a message that is not there', async () => {
@@ -443,7 +468,7 @@ export function describeDeliveryStore(openEngine: OpenEngine): void {
       it('is not possible until the lease has ended, and then tells what was in flight', async () => {
         const { batch } = await dispatchOne(engine);
         const claimed = await claimBatch(engine, batch, WORKER);
-        const next = { first: aKey(ADA), last: aKey(BOB) };
+        const next = { first: aKey(ADA), last: aKey(BOB), count: 2 };
         await engine.deliveries.advance(claimed, aProgress(engine, { next }));
 
         engine.clock.advance(LEASE_MS - 1);
@@ -461,7 +486,7 @@ export function describeDeliveryStore(openEngine: OpenEngine): void {
 
       it('goes on telling what was in flight while worker after worker is lost', async () => {
         const { batch } = await dispatchOne(engine);
-        const next = { first: aKey(ADA), last: aKey(ADA) };
+        const next = { first: aKey(ADA), last: aKey(ADA), count: 1 };
         await engine.deliveries.advance(
           await claimBatch(engine, batch, 'first'),
           aProgress(engine, { next }),
@@ -744,8 +769,8 @@ export function describeDeliveryStore(openEngine: OpenEngine): void {
       it('replaces what was in flight by what is next', async () => {
         const { batch } = await dispatchOne(engine);
         const claimed = await claimBatch(engine, batch);
-        const first = { first: aKey(ADA), last: aKey(BOB) };
-        const second = { first: aKey(CYD), last: aKey(CYD) };
+        const first = { first: aKey(ADA), last: aKey(BOB), count: 2 };
+        const second = { first: aKey(CYD), last: aKey(CYD), count: 1 };
         await engine.deliveries.advance(claimed, aProgress(engine, { next: first }));
 
         await engine.deliveries.advance(claimed, aProgress(engine, { next: second }));
@@ -788,7 +813,11 @@ export function describeDeliveryStore(openEngine: OpenEngine): void {
 
         expect(answered).toBe('sending');
         engine.clock.advance(LEASE_MS);
-        expect((await claimBatch(engine, batch)).inFlight).toEqual({ first: batch.first, last: batch.last });
+        expect((await claimBatch(engine, batch)).inFlight).toEqual({
+          first: batch.first,
+          last: batch.last,
+          count: 3,
+        });
       });
 
       it('renews the lease, each time', async () => {
@@ -811,19 +840,23 @@ export function describeDeliveryStore(openEngine: OpenEngine): void {
         const lost = await claimBatch(engine, batch, 'lost');
         await engine.deliveries.advance(
           lost,
-          aProgress(engine, { next: { first: aKey(ADA), last: aKey(ADA) } }),
+          aProgress(engine, { next: { first: aKey(ADA), last: aKey(ADA), count: 1 } }),
         );
         engine.clock.advance(LEASE_MS);
         await claimBatch(engine, batch, 'another');
 
         const advance = engine.deliveries.advance(
           lost,
-          aProgress(engine, { next: { first: aKey(BOB), last: aKey(BOB) } }),
+          aProgress(engine, { next: { first: aKey(BOB), last: aKey(BOB), count: 1 } }),
         );
 
         await expect(advance).rejects.toThrow(LeaseLostError);
         engine.clock.advance(LEASE_MS);
-        expect((await claimBatch(engine, batch)).inFlight).toEqual({ first: aKey(ADA), last: aKey(ADA) });
+        expect((await claimBatch(engine, batch)).inFlight).toEqual({
+          first: aKey(ADA),
+          last: aKey(ADA),
+          count: 1,
+        });
       });
     });
 
@@ -866,7 +899,7 @@ export function describeDeliveryStore(openEngine: OpenEngine): void {
 
         engine.clock.advance(LEASE_MS);
         const claimed = await engine.deliveries.claim(batch, termsOf(engine, 'other'));
-        expect(claimed?.inFlight).toEqual({ first: batch.first, last: batch.last });
+        expect(claimed?.inFlight).toEqual({ first: batch.first, last: batch.last, count: 3 });
       });
     });
 
@@ -907,7 +940,11 @@ export function describeDeliveryStore(openEngine: OpenEngine): void {
       it('lets the message wake for the soonest of several batches', async () => {
         const { message, batches } = await dispatch(engine, addresses(3), 1);
         const now = engine.clock.now();
-        await engine.messages.rest(message.group, message.key, DISPATCHER, plusMs(now, MINUTE_MS));
+        await engine.messages.rest(message.group, message.key, {
+          token: DISPATCHER,
+          wakeAt: plusMs(now, MINUTE_MS),
+          lookedAt: undefined,
+        });
 
         for (const [index, second] of [20, 5, 10].entries()) {
           const retryAt = plusMs(now, second * SECOND_MS);
@@ -1029,6 +1066,45 @@ export function describeDeliveryStore(openEngine: OpenEngine): void {
           unknown: 0,
         });
         expect(await engine.deliveries.findDelivery(message.key, aKey(BOB))).toBeUndefined();
+      });
+
+      it('counts as unknown, and not as skipped too, whoever left while being handed over', async () => {
+        const { message, batch } = await dispatchOne(engine);
+        const next = { first: aKey(ADA), last: aKey(CYD), count: 3 };
+        await engine.deliveries.advance(await claimBatch(engine, batch), aProgress(engine, { next }));
+        await engine.subscribers.remove(message.group, aKey(BOB));
+        engine.clock.advance(LEASE_MS);
+        const claimed = await claimBatch(engine, batch, 'second');
+        const results = [aDelivery(ADA), aDelivery(CYD)];
+
+        await engine.deliveries.advance(claimed, aProgress(engine, { goneInDoubt: 1 }));
+        await engine.deliveries.settle(claimed, aSettlement(engine, { results }));
+
+        expect((await read(engine, message)).counts).toEqual({
+          ...NONE,
+          subscribers: 3,
+          sent: 2,
+          unknown: 1,
+        });
+      });
+
+      it('counts those in doubt who left when they come with the settlement, beside those who left before', async () => {
+        const { message, batch } = await dispatchOne(engine);
+        await engine.subscribers.remove(message.group, aKey(BOB));
+        await engine.subscribers.remove(message.group, aKey(CYD));
+
+        await engine.deliveries.settle(
+          await claimBatch(engine, batch),
+          aSettlement(engine, { results: [aDelivery(ADA)], goneInDoubt: 1 }),
+        );
+
+        expect((await read(engine, message)).counts).toEqual({
+          ...NONE,
+          subscribers: 3,
+          sent: 1,
+          skipped: 1,
+          unknown: 1,
+        });
       });
 
       it('counts as skipped whoever left, however many claims the batch took', async () => {

@@ -563,7 +563,11 @@ export function describeMessageStore(openEngine: OpenEngine): void {
         const cut = engine.deliveries.cut(aCut(engine, claimed, batches));
 
         await expect(cut).rejects.toThrow(LeaseLostError);
-        await engine.messages.rest(GROUP, claimed.key, DISPATCHER, DUE);
+        await engine.messages.rest(GROUP, claimed.key, {
+          token: DISPATCHER,
+          wakeAt: DUE,
+          lookedAt: undefined,
+        });
         expect(paused.lease).toBeUndefined();
         expect(await read(engine, claimed)).toEqual(paused);
       });
@@ -800,15 +804,24 @@ export function describeMessageStore(openEngine: OpenEngine): void {
         const claimed = await startSending(engine);
         const wakeAt = plusMs(engine.clock.now(), 5 * SECOND_MS);
 
-        await engine.messages.rest(GROUP, claimed.key, DISPATCHER, wakeAt);
+        await engine.messages.rest(GROUP, claimed.key, { token: DISPATCHER, wakeAt, lookedAt: wakeAt });
 
-        expect(await read(engine, claimed)).toEqual({ ...claimed, lease: undefined, wakeAt });
+        expect(await read(engine, claimed)).toEqual({
+          ...claimed,
+          lease: undefined,
+          wakeAt,
+          dispatch: { ...claimed.dispatch, lookedAt: wakeAt },
+        });
         await expect.poll(wakingUntil(wakeAt)).toEqual([claimed.key]);
       });
 
       it('lets the message be claimed when the wake has come, and not before', async () => {
         const claimed = await startSending(engine);
-        await engine.messages.rest(GROUP, claimed.key, DISPATCHER, plusMs(engine.clock.now(), 5 * SECOND_MS));
+        await engine.messages.rest(GROUP, claimed.key, {
+          token: DISPATCHER,
+          wakeAt: plusMs(engine.clock.now(), 5 * SECOND_MS),
+          lookedAt: undefined,
+        });
 
         engine.clock.advance(5 * SECOND_MS - 1);
         expect(await engine.messages.claim(GROUP, claimed.key, termsOf(engine, 'another'))).toBeUndefined();
@@ -817,10 +830,28 @@ export function describeMessageStore(openEngine: OpenEngine): void {
         expect(await engine.messages.claim(GROUP, claimed.key, termsOf(engine, 'another'))).toBeDefined();
       });
 
+      it('keeps when it was last looked at, until its status changes', async () => {
+        const claimed = await startSending(engine);
+        const lookedAt = engine.clock.now();
+        await engine.messages.rest(GROUP, claimed.key, { token: DISPATCHER, wakeAt: lookedAt, lookedAt });
+        const { version } = claimed;
+
+        const changed = await engine.messages.change(GROUP, claimed.key, version, { subject: 'Other' });
+        const paused = await engine.messages.change(GROUP, claimed.key, version + 1, { status: 'paused' });
+
+        expect(changed.dispatch.lookedAt).toEqual(lookedAt);
+        expect(paused.dispatch.lookedAt).toBeUndefined();
+        expect((await read(engine, claimed)).dispatch.lookedAt).toBeUndefined();
+      });
+
       it('does nothing for whoever has never held the lease', async () => {
         const claimed = await startSending(engine);
 
-        await engine.messages.rest(GROUP, claimed.key, 'another', DUE);
+        await engine.messages.rest(GROUP, claimed.key, {
+          token: 'another',
+          wakeAt: DUE,
+          lookedAt: undefined,
+        });
 
         expect(await read(engine, claimed)).toEqual(claimed);
       });
@@ -830,17 +861,29 @@ export function describeMessageStore(openEngine: OpenEngine): void {
         engine.clock.advance(LEASE_MS);
         const claimed = await claimMessage(engine, message, 'another');
 
-        await engine.messages.rest(GROUP, message.key, DISPATCHER, DUE);
+        await engine.messages.rest(GROUP, message.key, {
+          token: DISPATCHER,
+          wakeAt: DUE,
+          lookedAt: undefined,
+        });
 
         expect(await read(engine, message)).toEqual(claimed);
       });
 
       it('does nothing when it runs twice', async () => {
         const message = await startSending(engine);
-        await engine.messages.rest(GROUP, message.key, DISPATCHER, plusMs(DUE, SECOND_MS));
+        await engine.messages.rest(GROUP, message.key, {
+          token: DISPATCHER,
+          wakeAt: plusMs(DUE, SECOND_MS),
+          lookedAt: undefined,
+        });
         const resting = await read(engine, message);
 
-        await engine.messages.rest(GROUP, message.key, DISPATCHER, plusMs(DUE, MINUTE_MS));
+        await engine.messages.rest(GROUP, message.key, {
+          token: DISPATCHER,
+          wakeAt: plusMs(DUE, MINUTE_MS),
+          lookedAt: undefined,
+        });
 
         expect(await read(engine, message)).toEqual(resting);
       });
@@ -850,7 +893,11 @@ export function describeMessageStore(openEngine: OpenEngine): void {
         await engine.deliveries.cut(aCut(engine, message, []));
         const finished = await read(engine, message);
 
-        await engine.messages.rest(GROUP, message.key, DISPATCHER, plusMs(DUE, MINUTE_MS));
+        await engine.messages.rest(GROUP, message.key, {
+          token: DISPATCHER,
+          wakeAt: plusMs(DUE, MINUTE_MS),
+          lookedAt: undefined,
+        });
 
         expect(finished.status).toBe('sent');
         expect(await read(engine, message)).toEqual(finished);

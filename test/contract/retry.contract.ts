@@ -26,7 +26,7 @@ import {
 const ADA = 'ada@example.com';
 const BOB = 'bob@example.com';
 const CYD = 'cyd@example.com';
-const EVERYBODY = { first: aKey(ADA), last: aKey(CYD) };
+const EVERYBODY = { first: aKey(ADA), last: aKey(CYD), count: 3 };
 
 /** What a ledger does with batches that fail, and with deliveries that somebody wants tried again. */
 export function describeRetry(openEngine: OpenEngine): void {

@@ -150,6 +150,7 @@ export function aProgress(engine: Engine, overrides: Partial<Progress> = {}): Pr
   return {
     results: [],
     attempts: undefined,
+    goneInDoubt: 0,
     now,
     next: undefined,
     leaseUntil: plusMs(now, LEASE_MS),
@@ -159,7 +160,14 @@ export function aProgress(engine: Engine, overrides: Partial<Progress> = {}): Pr
 
 /** A settlement that reports nothing and waits for nothing, unless told otherwise. */
 export function aSettlement(engine: Engine, overrides: Partial<Settlement> = {}): Settlement {
-  return { results: [], attempts: undefined, now: engine.clock.now(), retryAt: undefined, ...overrides };
+  return {
+    results: [],
+    attempts: undefined,
+    goneInDoubt: 0,
+    now: engine.clock.now(),
+    retryAt: undefined,
+    ...overrides,
+  };
 }
 
 /** What the index finds until `until`. An index may lag, so poll this rather than look once. */

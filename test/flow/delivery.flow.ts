@@ -614,6 +614,7 @@ export function describeDeliveryFlow(openEngine: OpenEngine): void {
         const [pointer] = await engine.deliveries.findClaimable(key, engine.clock.now(), {
           after: undefined,
           limit: 1,
+          since: undefined,
         });
         for (let loss = 0; loss < 8; loss += 1) {
           if (!pointer) {
@@ -893,6 +894,47 @@ export function describeDeliveryFlow(openEngine: OpenEngine): void {
         await belfry.runOnce();
 
         expect(hasAborted).toEqual([false, true]);
+      });
+
+      it('leaves in doubt whoever was removed from the group while their mail was on its way', async () => {
+        await belfry.subscribe(...addresses(20));
+        const key = await belfry.scheduleMessage();
+        const revive = dieAt(engine.deliveries, 'advance', 'before', 2); // the first window is out, and not recorded
+
+        await expect(belfry.runOnce()).rejects.toBeInstanceOf(Died);
+        revive();
+        await engine.subscribers.remove(belfry.group, aKey('s00003@example.com'));
+        await engine.subscribers.remove(belfry.group, aKey('s00015@example.com'));
+        restart();
+        engine.clock.advance(LEASE_MS + SECOND_MS);
+        await belfry.runOnce();
+
+        expect(await belfry.message(key)).toMatchObject({
+          status: 'sent',
+          counts: { subscribers: 20, sent: 18, skipped: 1, unknown: 1 },
+        });
+      });
+
+      it('leaves in doubt whoever was removed while they were tried once more', async () => {
+        await belfry.subscribe('ada@example.com');
+        const key = await belfry.scheduleMessage();
+        belfry.channel.answerWith(() => ({ kind: 'deferred', reason: '451 later' }));
+        await belfry.runOnce();
+        belfry.channel.answerWith(() => ({ kind: 'accepted', providerId: 'lost' }));
+        engine.clock.advance(HOUR_MS);
+        const revive = dieAt(engine.deliveries, 'settle', 'before');
+        await expect(belfry.runOnce()).rejects.toBeInstanceOf(Died);
+        revive();
+        await engine.subscribers.remove(belfry.group, aKey('ada@example.com'));
+
+        restart();
+        engine.clock.advance(LEASE_MS + SECOND_MS);
+        await belfry.runOnce();
+
+        expect(await belfry.deliveries(key)).toMatchObject([
+          { outcome: 'unknown', attempt: 2, unknownAttempts: 1 },
+        ]);
+        expect((await belfry.message(key)).counts).toMatchObject({ skipped: 0, unknown: 1 });
       });
 
       it('keeps its lease for as long as a window takes', async () => {

@@ -305,7 +305,11 @@ describe('the content of the engine aws', () => {
       });
       const loss = loseAnswers('UpdateItemCommand', 'first');
 
-      await store.rest(message.group, message.key, 'scanner', plusMs(clock.now(), HOUR_MS));
+      await store.rest(message.group, message.key, {
+        token: 'scanner',
+        wakeAt: plusMs(clock.now(), HOUR_MS),
+        lookedAt: undefined,
+      });
 
       const resting = await store.find(message.group, message.key);
       expect(resting?.lease).toBeUndefined();

@@ -52,7 +52,12 @@ export class Container implements Asked, AsyncDisposable {
     const { args = [], env = {}, hostPort, key } = plan;
     const container = new Container(aName('app'), key);
     await docker(
-      ...['run', '--detach', '--name', container.name, ...HARDENED, ...args],
+      'run',
+      '--detach',
+      '--name',
+      container.name,
+      ...HARDENED,
+      ...args,
       ...(hostPort === undefined
         ? ['--publish', '127.0.0.1::3000']
         : ['--network', 'host', '--env', `PORT=${hostPort}`, '--env', 'HOST=127.0.0.1']),

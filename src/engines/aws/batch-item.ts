@@ -4,12 +4,12 @@ import {
   type BatchPointer,
   type BatchRecord,
   type ClaimedBatch,
+  type InFlight,
 } from '../../delivery/batch.ts';
 import { type Outcome, OUTCOMES } from '../../delivery/delivery.ts';
 import type { Mishap, Progress } from '../../delivery/delivery-store.ts';
 import { isGroupName } from '../../groups/group.ts';
 import { isSubscriberKey } from '../../groups/subscriber.ts';
-import type { SubscriberRange } from '../../groups/subscriber-store.ts';
 import { DAY_MS, plusMs, SECOND_MS } from '../../platform/clock/clock.ts';
 import type { ClaimTerms } from '../../schedule/message-store.ts';
 import { isMessageKey, type RetryableOutcome } from '../../schedule/message.ts';
@@ -42,7 +42,7 @@ export const NO_OUTCOMES: Tally = { sent: 0, failed: 0, skipped: 0, unknown: 0 }
 const KEEP_MS = 400 * DAY_MS;
 
 export const BATCH_PREFIX = 'batch#';
-const IN_FLIGHT_ATTRIBUTES = ['in_flight_first', 'in_flight_last'] as const;
+const IN_FLIGHT_ATTRIBUTES = ['in_flight_first', 'in_flight_last', 'in_flight_count'] as const;
 
 const claimable = `batch_state = :open AND available_at <= :now AND ${leaseFree}`;
 
@@ -73,9 +73,18 @@ export function newBatchItem(batch: Batch, now: Temporal.Instant): Item {
   };
 }
 
-/** A filter for what can be claimed, and its values. */
-export function claimableAt(now: Temporal.Instant): { readonly condition: string; readonly values: Item } {
-  return { condition: claimable, values: { ':open': 'open', ':now': now.epochMilliseconds } };
+/** A filter for what can be claimed, or has come to that after `since`, and its values. */
+export function claimableAt(
+  now: Temporal.Instant,
+  since?: Temporal.Instant,
+): { readonly condition: string; readonly values: Item } {
+  const values = { ':open': 'open', ':now': now.epochMilliseconds };
+  return since
+    ? {
+        condition: `${claimable} AND (available_at > :since OR lease_until > :since)`,
+        values: { ...values, ':since': since.epochMilliseconds },
+      }
+    : { condition: claimable, values };
 }
 
 export function claimUpdate(terms: ClaimTerms): ItemUpdate {
@@ -103,14 +112,17 @@ export function heldUpdate(batch: ClaimedBatch, now: Temporal.Instant, gained: T
 export function advanceUpdate(
   update: ItemUpdate,
   progress: Progress,
-  next: SubscriberRange | undefined,
+  next: InFlight | undefined,
 ): ItemUpdate {
   update.set('lease_until', progress.leaseUntil.epochMilliseconds);
   if (progress.results.some(({ outcome }) => outcome)) {
     update.remove('tries');
   }
   return next
-    ? update.set('in_flight_first', next.first).set('in_flight_last', next.last)
+    ? update
+        .set('in_flight_first', next.first)
+        .set('in_flight_last', next.last)
+        .set('in_flight_count', next.count)
     : update.remove(...IN_FLIGHT_ATTRIBUTES);
 }
 
@@ -163,9 +175,10 @@ export function reopenBatchUpdate(batch: BatchRecord, gone: Tally, now: Temporal
   return update;
 }
 
-export function releaseUpdate(batch: ClaimedBatch): ItemUpdate {
+export function releaseUpdate(batch: ClaimedBatch, now: Temporal.Instant): ItemUpdate {
   return new ItemUpdate()
     .require('lease_token = :token', { ':token': batch.lease.token })
+    .set('available_at', now.epochMilliseconds)
     .remove(...LEASE_ATTRIBUTES, 'tries');
 }
 
@@ -211,7 +224,10 @@ export function toClaimedBatch(item: Item): ClaimedBatch {
     ...toBatch(item),
     lease: { token: text(item, 'lease_token'), until: instant(item, 'lease_until') },
     tries: integer(item, 'tries'),
-    inFlight: first !== undefined && last !== undefined ? { first, last } : undefined,
+    inFlight:
+      first !== undefined && last !== undefined
+        ? { first, last, count: integer(item, 'in_flight_count') }
+        : undefined,
   };
 }
 

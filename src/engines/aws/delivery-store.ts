@@ -7,9 +7,11 @@ import {
   type BatchPointer,
   type BatchRecord,
   type ClaimedBatch,
+  type InFlight,
 } from '../../delivery/batch.ts';
 import {
   type BatchPage,
+  type ClaimablePage,
   type Cut,
   type DeliveryPage,
   DeliveryStore,
@@ -23,7 +25,6 @@ import {
 import { type Delivery, type Outcome, OUTCOMES } from '../../delivery/delivery.ts';
 import type { GroupName } from '../../groups/group.ts';
 import type { SubscriberKey } from '../../groups/subscriber.ts';
-import type { SubscriberRange } from '../../groups/subscriber-store.ts';
 import { StoreUnavailableError } from '../../platform/errors/domain-error.ts';
 import type { ClaimTerms } from '../../schedule/message-store.ts';
 import type { Counts, Message, MessageKey, MessageStatus } from '../../schedule/message.ts';
@@ -88,7 +89,7 @@ const BATCHES_PER_STEP = 100;
 // Behind every address: '~' is the last character that one may have.
 const BEHIND_ALL = '\u007f';
 
-const NOBODY = { subscribers: 0, skipped: 0 };
+const NOBODY = { subscribers: 0, skipped: 0, unknown: 0 };
 
 /** A report, and what else is written with it. */
 interface Writing {
@@ -97,7 +98,7 @@ interface Writing {
   readonly attempts: Report['attempts'];
   readonly now: Temporal.Instant;
   /** Counted beside the outcomes of `results`. */
-  readonly alsoCounted: Pick<Counts, 'subscribers' | 'skipped'>;
+  readonly alsoCounted: Pick<Counts, 'subscribers' | 'skipped' | 'unknown'>;
   readonly completeBatch: (update: ItemUpdate, message: Message) => void;
   readonly completeMessage: (update: ItemUpdate, message: Message) => void;
 }
@@ -156,10 +157,10 @@ export class AwsDeliveryStore extends DeliveryStore {
   override async findClaimable(
     messageKey: MessageKey,
     now: Temporal.Instant,
-    page: { readonly after: SubscriberKey | undefined; readonly limit: number },
+    page: ClaimablePage,
   ): Promise<readonly BatchPointer[]> {
     const range = { prefix: BATCH_PREFIX, from: page.after === undefined ? '' : behind(page.after) };
-    const items = await this.#query(messageKey, range, page.limit, claimableAt(now));
+    const items = await this.#query(messageKey, range, page.limit, claimableAt(now, page.since));
     return items.map(toPointer);
   }
 
@@ -211,15 +212,16 @@ export class AwsDeliveryStore extends DeliveryStore {
 
   override async advance(batch: ClaimedBatch, progress: Progress): Promise<MessageStatus> {
     const results = await this.#writeSurplus(batch, progress);
-    const nextOf = (message: Message): SubscriberRange | undefined =>
+    const nextOf = (message: Message): InFlight | undefined =>
       message.status === 'sending' ? progress.next : undefined;
     const message = await this.#record({
       batch,
       results,
       attempts: progress.attempts,
       now: progress.now,
-      alsoCounted: NOBODY,
-      completeBatch: (update, found) => advanceUpdate(update, progress, nextOf(found)),
+      alsoCounted: { ...NOBODY, unknown: progress.goneInDoubt },
+      completeBatch: (update, found) =>
+        advanceUpdate(update, progress, nextOf(found)).add('left_count', progress.goneInDoubt),
       completeMessage: (update, found) => {
         if (nextOf(found)) {
           requireSending(update);
@@ -231,25 +233,25 @@ export class AwsDeliveryStore extends DeliveryStore {
 
   override async settle(batch: ClaimedBatch, settlement: Settlement): Promise<MessageStatus> {
     const results = await this.#writeSurplus(batch, settlement);
-    const { attempts, now, retryAt } = settlement;
+    const { attempts, goneInDoubt, now, retryAt } = settlement;
     const writing = { batch, results, attempts, now };
     if (retryAt) {
       const message = await this.#record({
         ...writing,
-        alsoCounted: NOBODY,
-        completeBatch: (update) => settleUpdate(update, retryAt),
+        alsoCounted: { ...NOBODY, unknown: goneInDoubt },
+        completeBatch: (update) => settleUpdate(update, retryAt).add('left_count', goneInDoubt),
         completeMessage: (update, found) => addWakeBy(update, found, retryAt, now),
       });
       return message.status;
     }
-    const left = await this.#countWhoLeft(batch, results);
+    const left = await this.#countWhoLeft(batch, results, goneInDoubt);
     await this.#record({
       ...writing,
       alsoCounted: left,
       completeBatch: (update) =>
         settleUpdate(update, undefined)
           .add('subscriber_count', left.subscribers)
-          .add('left_count', left.skipped),
+          .add('left_count', left.skipped + goneInDoubt),
       completeMessage: (update) => update.add('batches_settled', 1),
     });
     // A crash before this leaves it to the message's wake.
@@ -301,8 +303,8 @@ export class AwsDeliveryStore extends DeliveryStore {
     return { pointers: items.map(toPointer), complete };
   }
 
-  override async release(batch: ClaimedBatch, _now: Temporal.Instant): Promise<void> {
-    const release = new UpdateCommand(releaseUpdate(batch).byItself(this.#target(batchKey(batch))));
+  override async release(batch: ClaimedBatch, now: Temporal.Instant): Promise<void> {
+    const release = new UpdateCommand(releaseUpdate(batch, now).byItself(this.#target(batchKey(batch))));
     try {
       await callAws(() => this.clients.dynamo.send(release));
     } catch (error) {
@@ -441,6 +443,7 @@ export class AwsDeliveryStore extends DeliveryStore {
       ...gained,
       subscribers: alsoCounted.subscribers,
       skipped: gained.skipped + alsoCounted.skipped,
+      unknown: gained.unknown + alsoCounted.unknown,
     };
     const onMessage = reportUpdate(message, writing.attempts, counted);
     writing.completeMessage(onMessage, message);
@@ -470,14 +473,20 @@ export class AwsDeliveryStore extends DeliveryStore {
    * Whoever was in the range when it was cut and has no outcome now has left the group, and the ledger keeps no address of theirs.
    * A batch that was opened again is counted once more, so what was counted before is kept in it.
    */
-  async #countWhoLeft(batch: ClaimedBatch, results: readonly Delivery[]): Promise<Writing['alsoCounted']> {
+  async #countWhoLeft(
+    batch: ClaimedBatch,
+    results: readonly Delivery[],
+    goneInDoubt: number,
+  ): Promise<Writing['alsoCounted']> {
     const item = await this.#readBatch(batch);
     if (!item) {
       throw new LeaseLostError(`a batch of message ${batch.messageKey}`);
     }
     const worked = sumOf(toTally(item)) + sumOf(tally(results));
+    const counted = (optionalInteger(item, 'left_count') ?? 0) + goneInDoubt;
     return {
-      skipped: Math.max(batch.count - worked, 0) - (optionalInteger(item, 'left_count') ?? 0),
+      skipped: Math.max(batch.count - worked, 0) - counted,
+      unknown: goneInDoubt,
       subscribers: Math.max(worked - batch.count, 0),
     };
   }

@@ -35,8 +35,8 @@ import {
  * Instants are epoch milliseconds. Always there: subject, template, content_sha256, content_bytes, tags (URL-encoded, as S3 takes them),
  * status, schedule_on, due_at, message_added, on_missed, on_unknown, version, dispatch_complete (a boolean), and the numbers
  * batches_cut, batches_settled, batches_set_aside and those of COUNT_ATTRIBUTES. Where there is something to say: from_mailbox, reply_to, reason, expires_at,
- * wake_at with scheduled_date, lease_token with lease_until, dispatch_begun_at, dispatched_through, first_attempt_at, last_attempt_at,
- * last_accepted_at, retry_outcomes (with commas, perhaps none) with retried_through. `status` is a reserved word: expressions call it #status.
+ * wake_at with scheduled_date, lease_token with lease_until, dispatch_begun_at, dispatched_through, looked_at, first_attempt_at,
+ * last_attempt_at, last_accepted_at, retry_outcomes (with commas, perhaps none) with retried_through. `status` is a reserved word: expressions call it #status.
  */
 
 /** Numbers that are always there, so that `SET a = a + :n` and `ADD` both do. */
@@ -123,6 +123,7 @@ export function toMessageItem(message: Message, now: Temporal.Instant): Item {
     batches_cut: message.dispatch.batchesCut,
     batches_settled: message.dispatch.batchesSettled,
     batches_set_aside: message.dispatch.batchesSetAside,
+    looked_at: message.dispatch.lookedAt?.epochMilliseconds,
     ...retryAttributes(message.retry),
     [COUNT_ATTRIBUTES.subscribers]: message.counts.subscribers,
     [COUNT_ATTRIBUTES.sent]: message.counts.sent,
@@ -166,6 +167,7 @@ export function toMessage(item: Item): Message {
       batchesCut: integer(item, 'batches_cut'),
       batchesSettled: integer(item, 'batches_settled'),
       batchesSetAside: integer(item, 'batches_set_aside'),
+      lookedAt: optionalInstant(item, 'looked_at'),
     },
     retry: toRetry(item),
     counts: {

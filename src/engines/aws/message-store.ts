@@ -14,6 +14,7 @@ import {
   type MessageChange,
   type MessagePage,
   MessageStore,
+  type Rest,
   type Waking,
 } from '../../schedule/message-store.ts';
 import { encodeTags } from '../../schedule/message-tags.ts';
@@ -175,13 +176,9 @@ export class AwsMessageStore extends MessageStore {
   }
 
   /** A second run finds no lease any more, and does nothing. */
-  override async rest(
-    group: GroupName,
-    key: MessageKey,
-    token: string,
-    wakeAt: Temporal.Instant,
-  ): Promise<void> {
-    const wakes = setAll(new ItemUpdate(), wakeAttributes(key, wakeAt, this.clock.now()))
+  override async rest(group: GroupName, key: MessageKey, { token, wakeAt, lookedAt }: Rest): Promise<void> {
+    const looked = { looked_at: lookedAt?.epochMilliseconds };
+    const wakes = setAll(new ItemUpdate(), { ...wakeAttributes(key, wakeAt, this.clock.now()), ...looked })
       .remove(...LEASE_ATTRIBUTES)
       .require(leaseOfToken, { ':token': token })
       .require(`NOT (${broughtForward} AND wake_at < :wakeAt)`, { ':wakeAt': wakeAt.epochMilliseconds });
@@ -189,7 +186,7 @@ export class AwsMessageStore extends MessageStore {
       return;
     }
     // Its wake was brought forward and stays, or the lease is not the token's any more.
-    const keepsItsWake = new ItemUpdate()
+    const keepsItsWake = setAll(new ItemUpdate(), looked)
       .remove(...LEASE_ATTRIBUTES)
       .require(leaseOfToken, { ':token': token });
     await this.#update(group, key, keepsItsWake);
@@ -317,6 +314,9 @@ export class AwsMessageStore extends MessageStore {
       setAll(update, wakeAttributes(key, wakeAt, this.clock.now()));
     } else if ('wakeAt' in change) {
       update.remove(...WAKE_ATTRIBUTES);
+    }
+    if ('status' in change) {
+      update.remove('looked_at');
     }
     if ('retry' in change) {
       setAll(update, retryAttributes(change.retry)); // otherwise left alone: its position moves without a new version

@@ -8,6 +8,7 @@ import {
 } from '../../delivery/batch.ts';
 import {
   type BatchPage,
+  type ClaimablePage,
   type Cut,
   type DeliveryPage,
   DeliveryStore,
@@ -39,11 +40,6 @@ const thisBatch = 'message_key = :messageKey AND first_subscriber = :first';
 const inBatch = 'message_key = :messageKey AND subscriber BETWEEN :first AND :last';
 const inOutcomes = 'outcome IN (SELECT value FROM json_each(:outcomes))';
 const SELECT_BATCH = 'SELECT batches.*, group_name FROM batches JOIN messages USING (message_key)';
-
-interface ClaimablePage {
-  readonly after: SubscriberKey | undefined;
-  readonly limit: number;
-}
 
 @Injectable()
 export class SqliteDeliveryStore extends DeliveryStore {
@@ -137,6 +133,7 @@ export class SqliteDeliveryStore extends DeliveryStore {
               : {
                   first: branded(row, 'in_flight_first', isSubscriberKey),
                   last: branded(row, 'in_flight_last', isSubscriberKey),
+                  count: integer(row, 'in_flight_count'),
                 },
         }
       );
@@ -161,7 +158,8 @@ export class SqliteDeliveryStore extends DeliveryStore {
       const status = this.#status(batch.messageKey);
       const next = status === 'sending' ? progress.next : undefined;
       this.database.run(
-        `UPDATE batches SET in_flight_first = :nextFirst, in_flight_last = :nextLast, lease_until = :leaseUntil,
+        `UPDATE batches SET in_flight_first = :nextFirst, in_flight_last = :nextLast, in_flight_count = :nextCount,
+           lease_until = :leaseUntil,
            tries = CASE WHEN :gotOn THEN 0 ELSE tries END
          WHERE ${thisBatch}`,
         {
@@ -170,6 +168,7 @@ export class SqliteDeliveryStore extends DeliveryStore {
           first: batch.first,
           nextFirst: next?.first ?? null,
           nextLast: next?.last ?? null,
+          nextCount: next?.count ?? 0,
           leaseUntil: progress.leaseUntil.epochMilliseconds,
         },
       );
@@ -266,7 +265,7 @@ export class SqliteDeliveryStore extends DeliveryStore {
   override release(batch: ClaimedBatch, now: Temporal.Instant): Promise<void> {
     return this.database.write(() => {
       this.database.run(
-        `UPDATE batches SET lease_token = NULL, lease_until = NULL, available_at = MIN(available_at, :now), tries = 0
+        `UPDATE batches SET lease_token = NULL, lease_until = NULL, available_at = :now, tries = 0
          WHERE ${thisBatch} AND lease_token = :token`,
         {
           messageKey: batch.messageKey,
@@ -359,6 +358,7 @@ export class SqliteDeliveryStore extends DeliveryStore {
   }
 
   #writeReport(batch: ClaimedBatch, report: Report): void {
+    this.#countGone(batch, report);
     const gained: Record<Outcome, number> = { sent: 0, failed: 0, skipped: 0, unknown: 0 };
     for (const delivery of report.results) {
       this.#writeDelivery(batch.messageKey, delivery);
@@ -369,7 +369,7 @@ export class SqliteDeliveryStore extends DeliveryStore {
     this.database.run(
       `UPDATE messages SET
          sent_count = sent_count + :sent, failed_count = failed_count + :failed,
-         skipped_count = skipped_count + :skipped, unknown_count = unknown_count + :unknown,
+         skipped_count = skipped_count + :skipped, unknown_count = unknown_count + :unknown + :goneInDoubt,
          first_attempt_at = COALESCE(MIN(first_attempt_at, :attemptAt), first_attempt_at, :attemptAt),
          last_attempt_at = COALESCE(MAX(last_attempt_at, :attemptAt), last_attempt_at, :attemptAt),
          last_accepted_at = COALESCE(MAX(last_accepted_at, :acceptedAt), last_accepted_at, :acceptedAt)
@@ -377,10 +377,22 @@ export class SqliteDeliveryStore extends DeliveryStore {
       {
         messageKey: batch.messageKey,
         ...gained,
+        goneInDoubt: report.goneInDoubt,
         attemptAt: report.attempts?.at.epochMilliseconds ?? null,
         acceptedAt: report.attempts?.acceptedAt?.epochMilliseconds ?? null,
       },
     );
+  }
+
+  /** So that they are not counted as skipped too, once the batch is settled. */
+  #countGone(batch: ClaimedBatch, { goneInDoubt }: Report): void {
+    if (goneInDoubt > 0) {
+      this.database.run(`UPDATE batches SET left_count = left_count + :goneInDoubt WHERE ${thisBatch}`, {
+        messageKey: batch.messageKey,
+        first: batch.first,
+        goneInDoubt,
+      });
+    }
   }
 
   #writeDelivery(messageKey: MessageKey, delivery: Delivery): void {
@@ -535,8 +547,15 @@ export function findClaimable(
       `SELECT message_key, first_subscriber, group_name FROM batches INDEXED BY batches_open JOIN messages USING (message_key)
        WHERE message_key = :messageKey AND first_subscriber > :after AND state = 'open'
          AND available_at <= :now AND (batches.lease_until IS NULL OR batches.lease_until <= :now)
+         AND (available_at > :since OR batches.lease_until > :since)
        ORDER BY first_subscriber LIMIT :limit`,
-      { messageKey, now: now.epochMilliseconds, after: page.after ?? '', limit: page.limit },
+      {
+        messageKey,
+        now: now.epochMilliseconds,
+        after: page.after ?? '',
+        limit: page.limit,
+        since: page.since?.epochMilliseconds ?? Number.MIN_SAFE_INTEGER,
+      },
     )
     .map(toPointer);
 }

@@ -9,6 +9,7 @@ import {
   type MessageChange,
   type MessagePage,
   MessageStore,
+  type Rest,
   type Waking,
 } from '../../schedule/message-store.ts';
 import { decodeTags, encodeTags } from '../../schedule/message-tags.ts';
@@ -133,20 +134,29 @@ export class SqliteMessageStore extends MessageStore {
         throw new MessageNotFoundError(group);
       }
       requireVersion(expectedVersion, before.version);
-      const after: Message = { ...before, ...change, version: before.version + 1, lease: undefined };
+      const dispatch = 'status' in change ? { ...before.dispatch, lookedAt: undefined } : before.dispatch;
+      const after: Message = {
+        ...before,
+        ...change,
+        dispatch,
+        version: before.version + 1,
+        lease: undefined,
+      };
       this.database.run(
         `UPDATE messages SET
            subject = :subject, from_mailbox = :from, reply_to = :replyTo, template = :template, content_sha256 = :sha256,
            content_bytes = :bytes, tags = :tags, status = :status, reason = :reason, schedule_on = :scheduleOn,
            due_at = :dueAt, expires_at = :expiresAt, on_missed = :onMissed, on_unknown = :onUnknown, version = :version,
            wake_at = :wakeAt, lease_token = NULL, lease_until = NULL,
-           retry_outcomes = :retryOutcomes, retried_through = :retriedThrough
+           retry_outcomes = :retryOutcomes, retried_through = :retriedThrough,
+           looked_at = :lookedAt
          WHERE message_key = :key`,
         {
           ...changeable(after),
           key,
           retryOutcomes: after.retry?.outcomes.join(',') ?? null,
           retriedThrough: after.retry?.through ?? null,
+          lookedAt: after.dispatch.lookedAt?.epochMilliseconds ?? null,
         },
       );
       if (content) {
@@ -191,13 +201,19 @@ export class SqliteMessageStore extends MessageStore {
     });
   }
 
-  override rest(group: GroupName, key: MessageKey, token: string, wakeAt: Temporal.Instant): Promise<void> {
+  override rest(group: GroupName, key: MessageKey, { token, wakeAt, lookedAt }: Rest): Promise<void> {
     return this.database.write(() => {
       this.database.run(
-        `UPDATE messages SET lease_token = NULL, lease_until = NULL,
+        `UPDATE messages SET lease_token = NULL, lease_until = NULL, looked_at = :lookedAt,
            wake_at = CASE WHEN ${broughtForward} THEN MIN(wake_at, :wakeAt) ELSE :wakeAt END
          WHERE message_key = :key AND group_name = :group AND lease_token = :token`,
-        { group, key, token, wakeAt: wakeAt.epochMilliseconds },
+        {
+          group,
+          key,
+          token,
+          wakeAt: wakeAt.epochMilliseconds,
+          lookedAt: lookedAt?.epochMilliseconds ?? null,
+        },
       );
     });
   }
@@ -302,6 +318,7 @@ function toMessage(row: Row): Message {
       batchesCut: integer(row, 'batches_cut'),
       batchesSettled: integer(row, 'batches_settled'),
       batchesSetAside: integer(row, 'batches_set_aside'),
+      lookedAt: optionalInstant(row, 'looked_at'),
     },
     retry: toRetry(row),
     counts: {

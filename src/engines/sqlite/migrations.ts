@@ -141,9 +141,11 @@ const MIGRATIONS: readonly string[] = [
   ALTER TABLE messages ADD COLUMN batches_set_aside INTEGER NOT NULL DEFAULT 0;
   ALTER TABLE messages ADD COLUMN retry_outcomes TEXT;  -- with commas; there while batches are opened again
   ALTER TABLE messages ADD COLUMN retried_through TEXT;
+  ALTER TABLE messages ADD COLUMN looked_at INTEGER;    -- when batches left behind were last looked for
   ALTER TABLE batches ADD COLUMN tries INTEGER NOT NULL DEFAULT 0;
   ALTER TABLE batches ADD COLUMN error TEXT;
-  ALTER TABLE batches ADD COLUMN left_count INTEGER NOT NULL DEFAULT 0; -- counted as skipped, because they had left the group
+  ALTER TABLE batches ADD COLUMN left_count INTEGER NOT NULL DEFAULT 0; -- counted without a delivery, because they had left the group
+  ALTER TABLE batches ADD COLUMN in_flight_count INTEGER NOT NULL DEFAULT 0;
   CREATE INDEX batches_set_aside ON batches (message_key, first_subscriber) WHERE state = 'set_aside';
   `,
 ];

@@ -97,7 +97,7 @@ export class SqliteWorkQueue extends WorkQueue {
   }
 
   #claimable(messageKey: MessageKey, limit: number): readonly BatchPointer[] {
-    const page = { after: undefined, limit: limit + this.#handedOut.size };
+    const page = { after: undefined, limit: limit + this.#handedOut.size, since: undefined };
     return findClaimable(this.database, messageKey, this.clock.now(), page)
       .filter((pointer) => !this.#isHandedOut(pointer))
       .slice(0, limit);

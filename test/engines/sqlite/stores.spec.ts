@@ -72,17 +72,17 @@ describe('endLeases', () => {
     expect((await claimBatch(engine, batch, 'another')).inFlight).toEqual({
       first: batch.first,
       last: batch.last,
+      count: 3,
     });
   });
 
   it('wakes a message at work now that would have woken later', async () => {
     const { message } = await dispatchOne(engine);
-    await engine.messages.rest(
-      message.group,
-      message.key,
-      'dispatcher',
-      plusMs(engine.clock.now(), MINUTE_MS),
-    );
+    await engine.messages.rest(message.group, message.key, {
+      token: 'dispatcher',
+      wakeAt: plusMs(engine.clock.now(), MINUTE_MS),
+      lookedAt: undefined,
+    });
 
     await endLeases(engine.database, engine.clock.now());
 
@@ -156,7 +156,11 @@ describe('the cost of a scan', () => {
     const { message } = await dispatchOne(engine);
 
     const plans = await plansOf(() =>
-      engine.deliveries.findClaimable(message.key, anInstant(), { after: undefined, limit: 10 }),
+      engine.deliveries.findClaimable(message.key, anInstant(), {
+        after: undefined,
+        limit: 10,
+        since: undefined,
+      }),
     );
 
     expect(plans).toContain('SEARCH batches USING INDEX batches_open (message_key=? AND first_subscriber>?)');
