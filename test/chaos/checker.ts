@@ -135,6 +135,7 @@ class Checker {
     this.#deliveryCount += deliveries.length;
     this.#checkCounts(message, deliveries);
     this.#checkAudience(message, deliveries);
+    this.#checkErased(message, deliveries);
     for (const delivery of deliveries) {
       const member = members.get(delivery.subscriber);
       if (!member) {
@@ -213,6 +214,24 @@ class Checker {
       }
       if (removed && removed.answeredAtMs < earliestDispatchMs(message) && reached.has(email)) {
         this.#fault('wrong', `Message ${message.key} has a delivery to ${email}, who was removed before.`);
+      }
+    }
+  }
+
+  /** A removal erases: whoever was removed while their mail was in flight has got it, and the record cannot name them. */
+  #checkErased(message: AskedMessage, deliveries: readonly DeliveryState[]): void {
+    const listed = new Set(deliveries.map(({ subscriber }) => subscriber));
+    for (const { email, removed } of this.#membersOf(message)) {
+      const name = `${message.key} ${email}`;
+      const [atMs, ...others] = this.#mails.get(name)?.beganAtMs ?? [];
+      if (removed && !listed.has(email) && atMs !== undefined && others.length === 0) {
+        this.#mails.delete(name);
+        if (atMs > this.#lastInFlightMs(removed.answeredAtMs)) {
+          this.#fault(
+            'untimely',
+            `Delivery ${name} began ${atMs - removed.answeredAtMs} ms after they were removed.`,
+          );
+        }
       }
     }
   }
