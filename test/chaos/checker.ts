@@ -189,7 +189,7 @@ class Checker {
       this.#fault('wrong', `Message ${key} lists a delivery twice.`);
     }
     const removedCount = this.#membersOf(message).filter(
-      ({ email, removed }) => removed && !listed.has(email),
+      ({ email, removed }) => removed !== undefined && !listed.has(email),
     ).length;
     for (const outcome of ['sent', 'failed', 'skipped', 'unknown'] as const) {
       const listedCount = deliveries.filter((delivery) => delivery.outcome === outcome).length;

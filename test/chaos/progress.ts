@@ -28,7 +28,8 @@ export class Progress {
 
   /** Resolves when so many mails were taken, of one message or of all; or when the time is up, which counts from `sinceMs`. */
   async reached({ mails, limitMs }: Moment, sinceMs: number, messageKey?: string): Promise<void> {
-    while (nowMs() < sinceMs + limitMs && (mails === undefined || this.#count(messageKey) < mails)) {
+    const enough = mails ?? Number.POSITIVE_INFINITY;
+    while (nowMs() < sinceMs + limitMs && this.#count(messageKey) < enough) {
       await delay(LOOK_EVERY_MS);
     }
   }
