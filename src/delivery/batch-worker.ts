@@ -341,7 +341,7 @@ export class BatchWorker {
       return;
     }
     const now = this.clock.now();
-    const retryAt = plusMs(now, retryDelayMs(batch.tries, Math.random));
+    const retryAt = plusMs(now, retryDelayMs(batch.tries, this.settings.retryBaseMs, Math.random));
     await this.deliveries.putBack(batch, { error: reason, now }, retryAt);
   }
 
@@ -363,7 +363,7 @@ export class BatchWorker {
     if (waiting.length === 0) {
       return undefined;
     }
-    const retryAt = plusMs(now, batchRetryDelayMs(waiting, Math.random));
+    const retryAt = plusMs(now, batchRetryDelayMs(waiting, this.settings.retryBaseMs, Math.random));
     // At its expiry they end; nobody should wait an hour to see it.
     return message.expiresAt && isReached(message.expiresAt, retryAt) ? message.expiresAt : retryAt;
   }

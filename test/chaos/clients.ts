@@ -2,21 +2,14 @@ import { bodyOf } from '../support/belfry-api.ts';
 import { textAt } from '../support/json.ts';
 import type { Random } from '../support/random.ts';
 import type { Answer, ServerProcess } from '../support/server-process.ts';
-
-/** A message that the server has answered 201 for. */
-export interface AcknowledgedMessage {
-  readonly key: string;
-  readonly group: string;
-  readonly dueAtMs: number;
-  /** Who was acknowledged before it was posted, and so must get it. */
-  readonly audience: readonly string[];
-}
+import type { AskedMessage, Exchange, Member } from './evidence.ts';
 
 interface Post {
   readonly path: string;
   readonly body: unknown;
   readonly idempotencyKey?: string;
-  readonly acknowledge: (answer: Answer) => void;
+  readonly askedAtMs: number;
+  readonly acknowledge: (answer: Answer, exchange: Exchange) => void;
 }
 
 const CLIENTS = 4;
@@ -33,8 +26,8 @@ const AHEAD_MAX_MS = 2_000;
 
 /** Posts subscribers and messages without pause, and remembers what was acknowledged. */
 export class Clients {
-  readonly messages: AcknowledgedMessage[] = [];
-  readonly subscribers = new Map<string, Set<string>>();
+  readonly messages: AskedMessage[] = [];
+  readonly #members = new Map<string, Map<string, Member>>();
   readonly #random: Random;
   /** Sent, and not answered: it may or may not have been stored, so it is sent again, as it was. */
   readonly #inDoubt: Post[] = [];
@@ -46,6 +39,10 @@ export class Clients {
     this.#random = random;
   }
 
+  get groups(): ReadonlyMap<string, readonly Member[]> {
+    return new Map(this.#members.entries().map(([group, members]) => [group, [...members.values()]]));
+  }
+
   /** Works until the server does not answer any more, which must be because `isKilled`. */
   async work(server: ServerProcess, isKilled: () => boolean): Promise<void> {
     this.#mailsLeft = MAILS_PER_ROUND;
@@ -55,7 +52,7 @@ export class Clients {
   /** Sends again what was not answered. */
   async clearDoubts(server: ServerProcess): Promise<void> {
     for (const post of this.#inDoubt.splice(0)) {
-      post.acknowledge(await send(server, post));
+      acknowledge(post, await send(server, post));
     }
   }
 
@@ -72,13 +69,13 @@ export class Clients {
         }
         throw error;
       }
-      post.acknowledge(answer);
+      acknowledge(post, answer);
     }
   }
 
   #newPost(): Post {
     const group = this.#random.pick(this.#openGroups);
-    const size = this.#members(group).size;
+    const size = this.#membersOf(group).size;
     if (this.#random.chance(0.1) && size > 0 && size <= this.#mailsLeft) {
       this.#mailsLeft -= size;
       return this.#newMessage(group);
@@ -94,9 +91,9 @@ export class Clients {
 
   #newMessage(group: string): Post {
     const id = (this.#made += 1);
-    const nowMs = Temporal.Now.instant().epochMilliseconds;
-    const dueAtMs = this.#random.chance(0.5) ? nowMs : nowMs + this.#random.integer(1, AHEAD_MAX_MS);
-    const audience = [...this.#members(group)];
+    const askedAtMs = nowMs();
+    const dueAtMs = askedAtMs + (this.#random.chance(0.5) ? 0 : this.#random.integer(1, AHEAD_MAX_MS));
+    const onUnknown = this.#random.chance(0.8) ? 'resend' : 'leave';
     return {
       path: `/v1/groups/${group}/schedule`,
       idempotencyKey: `message-${id}`,
@@ -105,11 +102,12 @@ export class Clients {
         body: '<p>Hello {{ subscriber.name }}, this is for {{ subscriber.email }}.</p>',
         template: 'liquid',
         schedule_on: dueAtMs,
-        on_unknown: this.#random.chance(0.8) ? 'resend' : 'leave',
+        on_unknown: onUnknown,
       },
-      acknowledge: (answer) => {
+      askedAtMs,
+      acknowledge: (answer, posted) => {
         const key = textAt(bodyOf(answer, 201), 'key');
-        this.messages.push({ key, group, dueAtMs, audience });
+        this.messages.push({ key, group, dueAtMs, onUnknown, posted, pauses: [] });
       },
     };
   }
@@ -122,26 +120,38 @@ export class Clients {
       path: `/v1/groups/${group}/subscribers`,
       body:
         count === 1 ? { email: first } : { subscribers: emails.map((email) => ({ email, name: 'Reader' })) },
-      acknowledge: (answer) => {
+      askedAtMs: nowMs(),
+      acknowledge: (answer, added) => {
         bodyOf(answer, count === 1 && answer.status !== 200 ? 201 : 200);
-        emails.forEach((email) => this.#members(group).add(email));
+        const members = this.#membersOf(group);
+        for (const email of emails) {
+          members.set(email, members.get(email) ?? { email, added });
+        }
       },
     };
   }
 
   /** Now and then one that is there already: adding twice changes nothing. */
   #newAddress(group: string): string {
-    const members = [...this.#members(group)];
+    const members = [...this.#membersOf(group).keys()];
     return members.length > 0 && this.#random.chance(0.1)
       ? this.#random.pick(members)
       : `Reader-${(this.#made += 1)}@${group}.example.com`;
   }
 
-  #members(group: string): Set<string> {
-    const members = this.subscribers.get(group) ?? new Set<string>();
-    this.subscribers.set(group, members);
+  #membersOf(group: string): Map<string, Member> {
+    const members = this.#members.get(group) ?? new Map<string, Member>();
+    this.#members.set(group, members);
     return members;
   }
+}
+
+function acknowledge(post: Post, answer: Answer): void {
+  post.acknowledge(answer, { askedAtMs: post.askedAtMs, answeredAtMs: nowMs() });
+}
+
+function nowMs(): number {
+  return Temporal.Now.instant().epochMilliseconds;
 }
 
 async function send(server: ServerProcess, { path, body, idempotencyKey }: Post): Promise<Answer> {

@@ -2,6 +2,7 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { batchRetryDelayMs, retryDelayMs, type Wait } from '../../src/delivery/retry.ts';
 
+const BASE_MS = 30_000;
 const LOWEST = 0;
 const HIGHEST = 1 - Number.EPSILON / 2; // the largest number below 1
 
@@ -18,15 +19,25 @@ describe('retryDelayMs', () => {
     [9, 3_600_000],
     [2_000, 3_600_000],
   ])('after attempt %d waits between 1 s and %d ms', (attempt, ceilingMs) => {
-    const shortest = retryDelayMs(attempt, () => LOWEST);
-    const longest = retryDelayMs(attempt, () => HIGHEST);
+    const shortest = retryDelayMs(attempt, BASE_MS, () => LOWEST);
+    const longest = retryDelayMs(attempt, BASE_MS, () => HIGHEST);
 
     expect(shortest).toBe(1_000);
     expect(longest).toBe(ceilingMs - 1);
   });
 
+  it.each([
+    [1_000, [1_000, 1_500, 2_500]],
+    [900_000, [450_500, 900_500, 1_800_500]],
+    [3_600_000, [1_800_500, 1_800_500, 1_800_500]],
+  ])('doubles its ceiling from a base of %d ms', (baseMs, middlesMs) => {
+    const delaysMs = [1, 2, 3].map((attempt) => retryDelayMs(attempt, baseMs, () => 0.5));
+
+    expect(delaysMs).toEqual(middlesMs);
+  });
+
   it('waits half an hour on average once the hour is reached', () => {
-    expect(retryDelayMs(8, () => 0.5)).toBe(1_800_500);
+    expect(retryDelayMs(8, BASE_MS, () => 0.5)).toBe(1_800_500);
   });
 
   it('waits a whole number of milliseconds from 1 s to 1 h, after any attempt', () => {
@@ -34,7 +45,7 @@ describe('retryDelayMs', () => {
 
     fc.assert(
       fc.property(fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }), random, (attempt, drawn) => {
-        const delayMs = retryDelayMs(attempt, () => drawn);
+        const delayMs = retryDelayMs(attempt, BASE_MS, () => drawn);
 
         expect(Number.isInteger(delayMs)).toBe(true);
         expect(delayMs).toBeGreaterThanOrEqual(1_000);
@@ -46,7 +57,7 @@ describe('retryDelayMs', () => {
   it('spreads those that were deferred together over the whole range', () => {
     const drawn = [0, 0.25, 0.5, 0.75];
 
-    const delaysMs = drawn.map((number) => retryDelayMs(1, () => number));
+    const delaysMs = drawn.map((number) => retryDelayMs(1, BASE_MS, () => number));
 
     expect(delaysMs).toEqual([1_000, 8_250, 15_500, 22_750]);
   });
@@ -88,8 +99,8 @@ describe('batchRetryDelayMs', () => {
       3_600_000,
     ],
   ])('waits %s', (_what, waits, shortestMs, longestMs) => {
-    const shortest = batchRetryDelayMs(waits, () => LOWEST);
-    const longest = batchRetryDelayMs(waits, () => HIGHEST);
+    const shortest = batchRetryDelayMs(waits, BASE_MS, () => LOWEST);
+    const longest = batchRetryDelayMs(waits, BASE_MS, () => HIGHEST);
 
     expect([shortest, longest]).toEqual([shortestMs, longestMs]);
   });
@@ -97,7 +108,7 @@ describe('batchRetryDelayMs', () => {
   it('draws once for all of a batch: the longest of fifty draws would always be near the ceiling', () => {
     const drawn = [0.25, 0.9];
 
-    const delayMs = batchRetryDelayMs([throttled, throttled], () => drawn.shift() ?? 1);
+    const delayMs = batchRetryDelayMs([throttled, throttled], BASE_MS, () => drawn.shift() ?? 1);
 
     expect(delayMs).toBe(1_750);
   });

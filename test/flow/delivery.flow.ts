@@ -303,6 +303,19 @@ export function describeDeliveryFlow(openEngine: OpenEngine): void {
         expect((await belfry.message(key)).status).toBe('sent');
       });
 
+      it('brings a deferred delivery back within RETRY_BASE', async () => {
+        restart({ RETRY_BASE: '2s' });
+        await belfry.subscribe('ada@example.com');
+        belfry.channel.answerWith(() => ({ kind: 'deferred', reason: '451 Later' }));
+        const key = await belfry.scheduleMessage();
+        await belfry.runOnce();
+
+        engine.clock.advance(2 * SECOND_MS);
+        await belfry.runOnce();
+
+        expect(await belfry.deliveries(key)).toMatchObject([{ attempt: 2 }]);
+      });
+
       it('ends as failed, with the last reason, what is deferred at every attempt', async () => {
         restart({ MAX_ATTEMPTS: '3' });
         await belfry.subscribe('ada@example.com');

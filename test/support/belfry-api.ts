@@ -25,6 +25,11 @@ export interface MessageState {
   readonly lastAcceptedMs: number | undefined;
 }
 
+export interface SubscriberState {
+  readonly email: string;
+  readonly status: string;
+}
+
 export interface DeliveryState {
   readonly subscriber: string;
   /** Absent while it is pending. */
@@ -71,9 +76,9 @@ export async function* listDeliveries(
   }
 }
 
-export async function* listSubscribers(server: Asked, group: string): AsyncGenerator<string> {
+export async function* listSubscribers(server: Asked, group: string): AsyncGenerator<SubscriberState> {
   for await (const item of listItems(server, `/v1/groups/${group}/subscribers`)) {
-    yield textAt(item, 'subscriber');
+    yield { email: textAt(item, 'subscriber'), status: textAt(item, 'status') };
   }
 }
 

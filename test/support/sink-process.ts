@@ -59,7 +59,9 @@ export class SinkProcess implements AsyncDisposable {
         recipient: textAt(mail, 'recipient'),
         from: textAt(mail, 'from'),
         messageId: textAt(mail, 'messageId'),
+        beganAtMs: numberAt(mail, 'beganAtMs'),
         atMs: numberAt(mail, 'atMs'),
+        isAnswered: mail['isAnswered'] === true,
         bytes: numberAt(mail, 'bytes'),
       };
     }

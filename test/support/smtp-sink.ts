@@ -29,7 +29,7 @@ export interface Behaviour {
   /** Of `reply`: 4xx or 5xx. */
   readonly code?: number;
   readonly text?: string;
-  /** Of `delay`. */
+  /** Of `delay`; of `hang`, which then ends in a cut, and never where absent. */
   readonly ms?: number;
   /** How often it is followed; without end where absent. */
   readonly times?: number;
@@ -40,10 +40,24 @@ export interface Received {
   readonly recipient: string;
   readonly from: string;
   readonly messageId: string;
+  /** When the client began to send the content. */
+  readonly beganAtMs: number;
   readonly atMs: number;
+  /** False where the client is never told that it was taken. */
+  readonly isAnswered: boolean;
   readonly bytes: number;
   /** Where `keepRaw` was asked for. */
   readonly raw?: Buffer;
+}
+
+/** A behaviour as it was followed; plain delays are not noted. */
+export interface Disturbance {
+  /** Nobody at `connect` and `mail`. */
+  readonly recipient: string | undefined;
+  readonly behaviour: Behaviour;
+  readonly fromMs: number;
+  /** When a hang ends, unless the client goes away before; for all others the moment itself. */
+  readonly untilMs: number;
 }
 
 export interface SinkOptions {
@@ -110,6 +124,11 @@ export class SmtpSink {
     return this.#stage.count;
   }
 
+  /** What it did instead of taking a mail at once, so far. */
+  get disturbances(): readonly Disturbance[] {
+    return this.#stage.disturbances;
+  }
+
   /** How many connections are open. */
   get connections(): number {
     return this.#server.connections.size;
@@ -123,6 +142,11 @@ export class SmtpSink {
   /** Replaces what it does from now on. */
   behave(behaviours: readonly Behaviour[]): void {
     this.#stage.behave(behaviours);
+  }
+
+  /** Does this too, before everything else, until the function that it answers is called. */
+  behaveAlso(behaviours: readonly Behaviour[]): () => void {
+    return this.#stage.behaveAlso(behaviours);
   }
 
   /** Resolves when it has taken that many mails; rejects, and says how many there are, when that takes too long. */
@@ -194,6 +218,9 @@ function newServer({ auth, maxBytes, hidePipelining }: SinkOptions, stage: Stage
       case 'reply':
         throw replyError(behaviour.code ?? 550, behaviour.text ?? 'As the test has it');
       case 'hang':
+        if (behaviour.ms !== undefined) {
+          setTimeout(() => cut(session), behaviour.ms).unref();
+        }
         return false;
       case 'cut':
         cut(session);
@@ -221,6 +248,7 @@ function newServer({ auth, maxBytes, hidePipelining }: SinkOptions, stage: Stage
     stream: SMTPServerDataStream,
     session: SMTPServerSession,
   ): Promise<string | undefined> => {
+    const beganAtMs = Temporal.Now.instant().epochMilliseconds;
     const recipients = session.envelope.rcptTo.map(({ address }) => address);
     const during = stage.next('data', recipients);
     const content = await readContent(stream, stage.keepsRaw, () => follow(during, session));
@@ -232,8 +260,11 @@ function newServer({ auth, maxBytes, hidePipelining }: SinkOptions, stage: Stage
       await follow(after, session);
     }
     const from = session.envelope.mailFrom === false ? '' : session.envelope.mailFrom.address;
-    await stage.record(recipients.map((recipient) => ({ recipient, from, ...content })));
-    if (after?.do === 'cut' || after?.do === 'hang') {
+    const isAnswered = after?.do !== 'cut' && after?.do !== 'hang';
+    await stage.record(
+      recipients.map((recipient) => ({ recipient, from, beganAtMs, isAnswered, ...content })),
+    );
+    if (!isAnswered) {
       await follow(after, session);
       return undefined;
     }
@@ -299,10 +330,11 @@ class Stage {
   connected = 0;
   count = 0;
   keep: (mail: Received) => unknown = () => undefined;
+  readonly disturbances: Disturbance[] = [];
   readonly keepsRaw: boolean;
   readonly #file: FileHandle | undefined;
   readonly #fsync: boolean;
-  #behaviours: { readonly behaviour: Behaviour; readonly pattern: RegExp; left: number }[] = [];
+  #rules: Rule[] = [];
   #waiters: Waiter[] = [];
   #lines: string[] = [];
   #writing: Promise<void> = Promise.resolve();
@@ -317,26 +349,26 @@ class Stage {
   }
 
   behave(behaviours: readonly Behaviour[]): void {
-    this.#behaviours = behaviours.map((behaviour) => {
-      if (behaviour.at === 'data' && behaviour.do === 'reply') {
-        throw new Error("There is nothing to reply to at 'data'; use 'after-dot'.");
-      }
-      return {
-        behaviour,
-        pattern: new RegExp(behaviour.match ?? '', 'i'),
-        left: behaviour.times ?? Number.POSITIVE_INFINITY,
-      };
-    });
+    this.#rules = behaviours.map(newRule);
+  }
+
+  behaveAlso(behaviours: readonly Behaviour[]): () => void {
+    const added = behaviours.map(newRule);
+    this.#rules = [...added, ...this.#rules];
+    return () => {
+      this.#rules = this.#rules.filter((rule) => !added.includes(rule));
+    };
   }
 
   /** The behaviour for this step, used once more; absent where all is to go well. */
   next(at: Behaviour['at'], addresses: readonly string[]): Behaviour | undefined {
-    const found = this.#behaviours.find(
+    const found = this.#rules.find(
       ({ behaviour, pattern, left }) =>
         behaviour.at === at && left > 0 && addresses.some((address) => pattern.test(address)),
     );
     if (found) {
       found.left -= 1;
+      this.#note(found, at === 'connect' || at === 'mail' ? [] : addresses);
     }
     return found?.behaviour;
   }
@@ -372,6 +404,16 @@ class Stage {
     await this.#file?.close();
   }
 
+  #note({ behaviour, pattern }: Rule, recipients: readonly string[]): void {
+    if (behaviour.do === 'delay') {
+      return;
+    }
+    const fromMs = Temporal.Now.instant().epochMilliseconds;
+    const lastsMs = behaviour.do === 'hang' ? (behaviour.ms ?? Number.POSITIVE_INFINITY) : 0;
+    const [recipient] = recipients.filter((address) => pattern.test(address));
+    this.disturbances.push({ recipient, behaviour, fromMs, untilMs: fromMs + lastsMs });
+  }
+
   /** Whatever comes while lines are being written goes together with the next ones. */
   async #flush(file: FileHandle): Promise<void> {
     await this.#writing;
@@ -388,6 +430,24 @@ class Stage {
       await file.datasync();
     }
   }
+}
+
+/** A behaviour, and how often it is still to be followed. */
+interface Rule {
+  readonly behaviour: Behaviour;
+  readonly pattern: RegExp;
+  left: number;
+}
+
+function newRule(behaviour: Behaviour): Rule {
+  if (behaviour.at === 'data' && behaviour.do === 'reply') {
+    throw new Error("There is nothing to reply to at 'data'; use 'after-dot'.");
+  }
+  return {
+    behaviour,
+    pattern: new RegExp(behaviour.match ?? '', 'i'),
+    left: behaviour.times ?? Number.POSITIVE_INFINITY,
+  };
 }
 
 function replyError(code: number, text: string): Error {

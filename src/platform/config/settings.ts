@@ -63,6 +63,8 @@ export class Settings {
   readonly logLevel: LogLevel;
   readonly missedGraceMs: number;
   readonly maxAttempts: number;
+  /** The ceiling of the wait after a first attempt that was deferred; it doubles with each. */
+  readonly retryBaseMs: number;
   /** How long a claim of a message or of a batch is good for without being renewed. */
   readonly leaseMs: number;
   /** The largest content of one message. */
@@ -87,6 +89,7 @@ export class Settings {
     this.logLevel = values.logLevel;
     this.missedGraceMs = values.missedGraceMs;
     this.maxAttempts = values.maxAttempts;
+    this.retryBaseMs = values.retryBaseMs;
     this.leaseMs = values.leaseMs;
     this.bodyLimitBytes = values.bodyLimitBytes;
     this.shutdownGraceMs = values.shutdownGraceMs;
@@ -141,6 +144,10 @@ const BODY_LIMIT_MAX_BYTES = 40 * MIB;
 // mail server itself tries (RFC 5321, 4.5.4.1: 4 to 5 days).
 const ATTEMPTS = 30;
 
+// Greylisting servers mostly turn a sender away for 5 minutes (Postgrey's default is 300 s), and many faults are over sooner:
+// doubling from 30 s asks about four times in that while, which is cheap for one batch.
+const RETRY_BASE_MS = 30 * SECOND_MS;
+
 // What a worker that dies costs: others wait so long before they take over. Renewed every third of it, so that a store which does not
 // answer for half a minute takes nobody's batch away.
 const LEASE_MS = MINUTE_MS;
@@ -174,6 +181,7 @@ export function parseSettings(env: Environment): Settings {
     logLevel: reader.oneOf('LOG_LEVEL', LOG_LEVELS, 'info'),
     missedGraceMs: reader.durationMs('MISSED_GRACE', { fallback: DAY_MS, min: 0, max: 3650 * DAY_MS }),
     maxAttempts: reader.integer('MAX_ATTEMPTS', { fallback: ATTEMPTS, min: 1, max: 100 }),
+    retryBaseMs: reader.durationMs('RETRY_BASE', { fallback: RETRY_BASE_MS, min: SECOND_MS, max: HOUR_MS }),
     leaseMs: reader.durationMs('LEASE', { fallback: LEASE_MS, min: LEASE_MIN_MS, max: HOUR_MS }),
     bodyLimitBytes: reader.sizeBytes('BODY_LIMIT', {
       fallback: 10 * MIB,
