@@ -1,10 +1,10 @@
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { bodyOf, listDeliveries, readMessage, untilFinished } from '../support/belfry-api.ts';
 import { aName, Container, type ContainerPlan, docker, IMAGE } from '../support/container.ts';
+import { aFreePort } from '../support/free-port.ts';
 import { textAt } from '../support/json.ts';
 import { SinkProcess } from '../support/sink-process.ts';
 import { until } from '../support/until.ts';
@@ -26,14 +26,6 @@ async function aVolume(): Promise<string> {
     await docker('volume', 'rm', '--force', name);
   });
   return name;
-}
-
-async function aFreePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await new Promise((resolve) => server.once('listening', resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return typeof address === 'object' && address !== null ? address.port : 0;
 }
 
 /** A message to many, of whom some have it already; ten connections take a second for a hundred. */

@@ -2,8 +2,8 @@ import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { promisify } from 'node:util';
 import type { Asked } from './belfry-api.ts';
+import { RemoteServer } from './remote-server.ts';
 import type { Answer, Request } from './server-process.ts';
-import { until } from './until.ts';
 
 const run = promisify(execFile);
 
@@ -19,7 +19,6 @@ const HARDENED = [
   'no-new-privileges',
 ];
 const READY_LIMIT_MS = 60_000;
-const REQUEST_LIMIT_MS = 30_000;
 
 export interface ContainerPlan {
   readonly env?: Readonly<Record<string, string>>;
@@ -45,7 +44,7 @@ export function aName(what: string): string {
 /** Belfry in a container, hardened as far as Docker goes: a read-only root, no capabilities, no new privileges. */
 export class Container implements Asked, AsyncDisposable {
   readonly name: string;
-  #url = '';
+  #server = new RemoteServer('', undefined);
   #key: string | undefined;
 
   static async start(plan: ContainerPlan = {}): Promise<Container> {
@@ -79,12 +78,9 @@ export class Container implements Asked, AsyncDisposable {
     this.#key = key;
   }
 
-  get url(): string {
-    return this.#url;
-  }
-
   useKey(key: string): void {
     this.#key = key;
+    this.#server = new RemoteServer(this.#server.url, key);
   }
 
   async logs(): Promise<string> {
@@ -116,20 +112,8 @@ export class Container implements Asked, AsyncDisposable {
     await this.#untilReady(hostPort);
   }
 
-  async request(method: string, path: string, { body, headers = {} }: Request = {}): Promise<Answer> {
-    const response = await fetch(`${this.#url}${path}`, {
-      method,
-      headers: {
-        ...(this.#key !== undefined && { authorization: `Bearer ${this.#key}` }),
-        ...headers,
-        ...(body !== undefined && { 'content-type': 'application/json' }),
-      },
-      signal: AbortSignal.timeout(REQUEST_LIMIT_MS),
-      ...(body !== undefined && { body: JSON.stringify(body) }),
-    });
-    const text = await response.text();
-    const isJson = /\bjson\b/.test(response.headers.get('content-type') ?? '');
-    return { status: response.status, headers: response.headers, body: isJson ? JSON.parse(text) : text };
+  async request(method: string, path: string, request?: Request): Promise<Answer> {
+    return this.#server.request(method, path, request);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -137,16 +121,11 @@ export class Container implements Asked, AsyncDisposable {
   }
 
   async #untilReady(hostPort: number | undefined): Promise<void> {
-    this.#url =
+    const url =
       hostPort === undefined
         ? `http://${(await docker('port', this.name, '3000/tcp')).split('\n')[0]}`
         : `http://127.0.0.1:${hostPort}`;
-    await until('The container is ready', READY_LIMIT_MS, async () => {
-      try {
-        return (await this.request('GET', '/health/ready')).status === 200 || undefined;
-      } catch {
-        return undefined; // nobody listens yet
-      }
-    });
+    this.#server = new RemoteServer(url, this.#key);
+    await this.#server.untilReady(READY_LIMIT_MS);
   }
 }

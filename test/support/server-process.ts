@@ -1,6 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { Child, type Exit } from './child.ts';
 import { type JsonObject, parseObject, textAt } from './json.ts';
+import { RemoteServer } from './remote-server.ts';
 import { until } from './until.ts';
 
 export interface ServerPlan {
@@ -27,7 +28,6 @@ const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
 
 // A second is usual; a machine that runs all tests at once takes longer.
 const START_LIMIT_MS = 20_000;
-const REQUEST_LIMIT_MS = 30_000;
 
 /** Starts `dist/main.js` and waits for nothing: for servers that are not to come up. */
 export function spawnServer({ env, nodeArgs = [] }: ServerPlan): Child {
@@ -39,6 +39,7 @@ export class ServerProcess implements AsyncDisposable {
   /** Without a slash at its end. */
   readonly url: string;
   readonly #child: Child;
+  readonly #remote: RemoteServer;
 
   /** Resolves once it is ready to work. */
   static async start(plan: ServerPlan): Promise<ServerProcess> {
@@ -67,6 +68,7 @@ export class ServerProcess implements AsyncDisposable {
   private constructor(child: Child, url: string) {
     this.#child = child;
     this.url = url;
+    this.#remote = new RemoteServer(url, undefined);
   }
 
   get pid(): number {
@@ -83,16 +85,8 @@ export class ServerProcess implements AsyncDisposable {
   }
 
   /** Rejects only where there is no answer, or not all of it. */
-  async request(method: string, path: string, { body, headers = {} }: Request = {}): Promise<Answer> {
-    const response = await fetch(`${this.url}${path}`, {
-      method,
-      headers: { ...headers, ...(body !== undefined && { 'content-type': 'application/json' }) },
-      signal: AbortSignal.timeout(REQUEST_LIMIT_MS),
-      ...(body !== undefined && { body: JSON.stringify(body) }),
-    });
-    const text = await response.text();
-    const isJson = /\bjson\b/.test(response.headers.get('content-type') ?? '');
-    return { status: response.status, headers: response.headers, body: isJson ? JSON.parse(text) : text };
+  async request(method: string, path: string, request?: Request): Promise<Answer> {
+    return this.#remote.request(method, path, request);
   }
 
   /** The fields of the first log line with this event name. */
