@@ -6,12 +6,21 @@ const PROCESS_TESTS = ['test/chaos/kill.spec.ts', 'test/chaos/shutdown.spec.ts',
 const LOCALSTACK_TESTS = ['test/localstack/**/*.spec.ts'];
 // Tests of the image, which need Docker: npm run test:container.
 const CONTAINER_TESTS = ['test/container/**/*.spec.ts'];
+// Whatever is seen over HTTP must be the same on both engines, so these run on each.
+const API_TESTS = ['test/api/**/*.spec.ts'];
+// Those that would show nothing more on the second: Swagger UI in a browser is files and the document, which no store has a part in.
+const NOT_ABOUT_STORES = ['test/api/swagger-ui.spec.ts'];
+// On two cores LocalStack answers 1.6 times as many requests when four are asked at once, and no more with more.
+const LOCALSTACK_WORKERS = 3;
+// It has the same cores as everything else on the machine, so that a test of a second may take ten.
+const LOCALSTACK_LIMIT_MS = 60_000;
 
 export default defineConfig({
   test: {
     pool: 'forks',
     testTimeout: 20_000,
     hookTimeout: 30_000,
+    provide: { engine: 'embedded' },
     projects: [
       {
         extends: true,
@@ -27,7 +36,17 @@ export default defineConfig({
       },
       {
         extends: true,
-        test: { name: 'localstack', include: LOCALSTACK_TESTS, globalSetup: ['test/support/localstack.ts'] },
+        test: {
+          name: 'localstack',
+          include: [...LOCALSTACK_TESTS, ...API_TESTS],
+          exclude: NOT_ABOUT_STORES,
+          provide: { engine: 'aws' },
+          globalSetup: ['test/support/localstack.ts'],
+          setupFiles: ['test/localstack/remove-grounds.ts'],
+          maxWorkers: LOCALSTACK_WORKERS,
+          testTimeout: LOCALSTACK_LIMIT_MS,
+          hookTimeout: LOCALSTACK_LIMIT_MS,
+        },
       },
       {
         extends: true,

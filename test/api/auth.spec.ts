@@ -32,6 +32,8 @@ const NEEDED: Readonly<Record<string, Needed>> = {
     'GET …/schedule/{key}/content': 'reader',
     'POST …/schedule/{key}/pause': 'sender',
     'POST …/schedule/{key}/resume': 'sender',
+    'POST …/schedule/{key}/retry': 'sender',
+    'GET …/schedule/{key}/batches': 'reader',
     'GET …/schedule/{key}/deliveries': 'reader',
     'GET …/schedule/{key}/deliveries/{email}': 'reader',
   }),

@@ -43,8 +43,8 @@ describe('the content of the engine aws', () => {
     clock = new ManualClock(new SystemClock().now()); // S3 dates its objects by its own clock
     store = new AwsMessageStore(ground.clients, ground.names, clock);
   });
-  afterEach(() => {
-    ground.close();
+  afterEach(async () => {
+    await ground.close();
   });
 
   async function schedule(overrides: Partial<Message> = {}, content = OLD): Promise<Message> {

@@ -52,13 +52,13 @@ describe('createInfrastructure', () => {
     expect(second).toEqual({ workQueueUrl: first.workQueueUrl, made: [] });
   });
 
-  it('makes a queue that sets aside what was taken five times, and gives each taker six minutes', async () => {
+  it('makes a queue that sets aside what was taken five times, and gives each taker two minutes', async () => {
     const { workQueueUrl } = await createInfrastructure(clients, plan);
 
     const { Attributes: attributes } = await clients.sqs.send(
       new GetQueueAttributesCommand({ QueueUrl: workQueueUrl, AttributeNames: ['All'] }),
     );
-    expect(attributes?.['VisibilityTimeout']).toBe('360');
+    expect(attributes?.['VisibilityTimeout']).toBe('120');
     expect(attributes?.['RedrivePolicy']).toMatch(/"maxReceiveCount": ?"?5"?/);
     expect(attributes?.['RedrivePolicy']).toContain(`:${plan.workQueueName}-dead"`);
   });
@@ -132,7 +132,7 @@ describe('createInfrastructure', () => {
         `table ${names.deliveries}: the type of first_subscriber is N, not S`,
         `table ${names.deliveries}: its TTL attribute is expires_at, not expires_at_epoch_seconds`,
         `bucket ${plan.contentBucket}: its public access block has BlockPublicPolicy off`,
-        `queue ${plan.workQueueName}: its VisibilityTimeout is 30, not 360`,
+        `queue ${plan.workQueueName}: its VisibilityTimeout is 30, not 120`,
         `queue ${plan.workQueueName}: it sets aside into nothing, not into ${plan.workQueueName}-dead`,
         `queue ${plan.workQueueName}: it sets aside after no number of receives, not after 5`,
       ].map((line) => `  ${line}`),

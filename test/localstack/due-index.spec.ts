@@ -77,8 +77,8 @@ describe('the due index of the engine aws', () => {
     ground = await openAwsGround();
     clock = new ManualClock(anInstant());
   });
-  afterEach(() => {
-    ground.close();
+  afterEach(async () => {
+    await ground.close();
   });
 
   describe('what is written', () => {

@@ -37,8 +37,8 @@ describe('groups and subscribers in DynamoDB', () => {
     subscribers = new AwsSubscriberStore(ground.clients, ground.names);
     messages = new AwsMessageStore(ground.clients, ground.names, clock);
   });
-  afterEach(() => {
-    ground.close();
+  afterEach(async () => {
+    await ground.close();
   });
 
   it('reads a page of subscribers that DynamoDB gives in several', async () => {

@@ -29,7 +29,7 @@ it(
     const few = await measure(ground, scan);
     await writeFuture(ground, now, 99_000);
     const many = await measure(ground, scan);
-    ground.close();
+    await ground.close();
 
     process.stdout.write(
       `| future messages | queries | read units |\n|---|---|---|\n${rowOf(1_000, few)}${rowOf(100_000, many)}`,

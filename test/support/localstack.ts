@@ -28,6 +28,10 @@ export async function setup(): Promise<() => Promise<void>> {
     // The SDK sends a queue's requests to the host in its URL, and LocalStack's own is the port inside the container: `dynamic`
     // puts the host there that CreateQueue was asked on. DynamoDB in memory: with files each write waits for the disk.
     .withEnvironment({ SQS_ENDPOINT_STRATEGY: 'dynamic', DYNAMODB_IN_MEMORY: '1' })
+    // A line for each request costs LocalStack more than a tenth of its processor.
+    .withEnvironment({ LS_LOG: 'warning' })
+    // DynamoDB Local lives for minutes: what the JVM's second compiler and its parallel collector cost at first, it never gets back on two cores.
+    .withEnvironment({ JAVA_TOOL_OPTIONS: '-XX:TieredStopAtLevel=1 -XX:+UseSerialGC' })
     // Loaded at the start, or the first test that asks DynamoDB waits for a JVM and runs into its limit. Not strict: others load when asked.
     .withEnvironment({ EAGER_SERVICE_LOADING: '1', SERVICES: 's3,dynamodb,sqs', STRICT_SERVICE_LOADING: '0' })
     .start()

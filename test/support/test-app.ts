@@ -3,19 +3,38 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { Test } from '@nestjs/testing';
+import { inject } from 'vitest';
 import { AppModule } from '../../src/app.module.ts';
 import { Clock } from '../../src/platform/clock/clock.ts';
 import { SystemClock } from '../../src/platform/clock/system-clock.ts';
-import { type Environment, parseSettings, Settings } from '../../src/platform/config/settings.ts';
+import {
+  type EngineName,
+  type Environment,
+  parseSettings,
+  Settings,
+} from '../../src/platform/config/settings.ts';
+import { assertNever } from '../../src/platform/errors/assert-never.ts';
 import { setupOpenApi } from '../../src/platform/http/openapi.ts';
 import { configureServer, newAdapter } from '../../src/platform/http/server.ts';
 import { type JsonObject, objectsAt, parseObject } from './json.ts';
 
+declare module 'vitest' {
+  interface ProvidedContext {
+    /** On which engine the project runs its tests: vitest.config.ts says. */
+    readonly engine: EngineName;
+  }
+}
+
 export interface TestAppPlan {
+  /** The project's where absent. */
+  readonly engine?: EngineName;
   readonly env?: Environment;
   /** The machine's where absent. */
   readonly clock?: Clock;
 }
+
+// Every process on AWS must be told the same.
+const SIGNING_SECRET = 'a-signing-secret-that-all-processes-share';
 
 /** The whole application in this process, reached over HTTP. Whoever starts one closes it. */
 export interface TestApp {
@@ -40,10 +59,17 @@ export interface Answer {
   readonly body: JsonObject;
 }
 
-/** Starts what main.ts starts, on any free port and with a new DATA_DIR. */
+/** Starts what main.ts starts, on any free port, with a new DATA_DIR and state that nobody else has. */
 export async function startTestApp(plan: TestAppPlan = {}): Promise<TestApp> {
   const dataDir = await mkdtemp(join(tmpdir(), 'belfry-'));
-  const settings = parseSettings({ PORT: '0', LOG_LEVEL: 'silent', DATA_DIR: dataDir, ...plan.env });
+  const state = await openState(plan.engine ?? inject('engine'));
+  const settings = parseSettings({
+    PORT: '0',
+    LOG_LEVEL: 'silent',
+    DATA_DIR: dataDir,
+    ...state.env,
+    ...plan.env,
+  });
   const module = await Test.createTestingModule({ imports: [await AppModule.for(settings)] })
     .overrideProvider(Settings)
     .useValue(settings)
@@ -68,10 +94,37 @@ export async function startTestApp(plan: TestAppPlan = {}): Promise<TestApp> {
     routes,
     request: (method, path, sending) => send(`${url}${path}`, method, sending ?? {}),
     close: async () => {
-      await app.close();
+      await Promise.all([app.close(), state.interrupt()]);
+      await state.remove();
       await rm(dataDir, { recursive: true, force: true });
     },
   };
+}
+
+/** Where the state of one application lives. */
+interface State {
+  readonly env: Environment;
+  /** Ends what would hold up an application that stops. */
+  interrupt(): Promise<void>;
+  remove(): Promise<void>;
+}
+
+async function openState(engine: EngineName): Promise<State> {
+  switch (engine) {
+    case 'embedded':
+      return { env: {}, interrupt: async () => undefined, remove: async () => undefined };
+    case 'aws': {
+      const { openAwsGround } = await import('../localstack/aws-ground.ts'); // the SDK is read where it is needed
+      const ground = await openAwsGround();
+      return {
+        env: { ...ground.env, SIGNING_SECRET },
+        interrupt: () => ground.removeQueues(),
+        remove: () => ground.close(),
+      };
+    }
+    default:
+      return assertNever(engine);
+  }
 }
 
 /** All items of a list, page by page. */

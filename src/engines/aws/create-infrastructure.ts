@@ -55,12 +55,11 @@ export async function createInfrastructure(
   const names = tableNames(plan.tablePrefix);
   const deadLetters = new DeadLetterQueuePart(clients.sqs, plan.workQueueName);
   const workQueue = new WorkQueuePart(clients.sqs, plan.workQueueName, deadLetters);
-  const parts: readonly Part[] = [
+  const standAlone: readonly Part[] = [
     ...TABLES.map((table) => new TablePart(clients.dynamo, table, names[table.name])),
     new ContentBucketPart(clients.s3, plan.contentBucket),
-    deadLetters,
-    workQueue,
   ];
+  const parts = [...standAlone, deadLetters, workQueue];
   const found = await Promise.all(parts.map(async (part) => ({ part, inspection: await part.inspect() })));
   const differences = found.flatMap(({ part, inspection }) =>
     inspection.kind === 'present' ? inspection.differences.map((line) => `${part.name}: ${line}`) : [],
@@ -68,9 +67,9 @@ export async function createInfrastructure(
   if (differences.length > 0) {
     throw new ShapeMismatchError(differences);
   }
-  for (const part of parts) {
-    await part.make();
-  }
+  await Promise.all(standAlone.map((part) => part.make())); // a table takes some ten seconds on AWS
+  await deadLetters.make();
+  await workQueue.make(); // names the one before
   return {
     workQueueUrl: await workQueue.url(),
     made: found.flatMap(({ part, inspection }) => (inspection.kind === 'missing' ? [part.name] : [])),

@@ -46,10 +46,10 @@ export class TablePart implements Part {
 
   /** A table without its TTL is one whose making was interrupted: that is completed. */
   async make(): Promise<void> {
-    if (!(await this.#describe())) {
-      await this.#create();
+    const table = (await this.#describe()) ?? (await this.#create());
+    if (table?.TableStatus !== 'ACTIVE') {
+      await this.#waitUntilActive();
     }
-    await this.#waitUntilActive();
     const { ttlAttribute } = this.definition;
     if (ttlAttribute !== undefined && (await this.#findTtlAttribute()) === undefined) {
       await this.dynamo.send(
@@ -75,14 +75,18 @@ export class TablePart implements Part {
     }
   }
 
-  async #create(): Promise<void> {
+  /** As it begins; `undefined` where it was made meanwhile: by another run, or by a first try whose answer was lost. */
+  async #create(): Promise<TableDescription | undefined> {
     try {
-      await this.dynamo.send(new CreateTableCommand(createTableInput(this.definition, this.tableName)));
+      const { TableDescription: table } = await this.dynamo.send(
+        new CreateTableCommand(createTableInput(this.definition, this.tableName)),
+      );
+      return table;
     } catch (error) {
-      // Made meanwhile: by another run, or by a first try whose answer was lost.
-      if (!(error instanceof ResourceInUseException)) {
-        throw error;
+      if (error instanceof ResourceInUseException) {
+        return undefined;
       }
+      throw error;
     }
   }
 
