@@ -170,6 +170,16 @@ describe('the checker of the chaos suite', () => {
       {},
       { mails: [aMail(ADA), aMail(BOB, { isAnswered: false }), aMail(BOB)] },
     ],
+    [
+      'wrong',
+      'somebody who was removed, got it, and counts as skipped',
+      {
+        ...toldOf([sent(ADA)]),
+        subscribers: active(ADA),
+        counts: { subscribers: 2, pending: 0, sent: 1, failed: 0, skipped: 1, unknown: 0 },
+      },
+      { groups: groupOf(aMember(ADA), aMember(BOB, { removed: at(10_051) })) },
+    ],
     ['wrong', 'a message that was stored twice', {}, { messages: [] }],
   ])('finds what is %s: %s', async (kind, _what, told, evidence) => {
     const kinds = (await faultsOf(told, evidence)).map((fault) => fault.kind);
@@ -219,6 +229,15 @@ describe('the checker of the chaos suite', () => {
         counts: { subscribers: 2, pending: 0, sent: 1, failed: 0, skipped: 1, unknown: 0 },
       },
       { groups: groupOf(aMember(ADA), aMember(BOB, { removed: at(10_001) })), mails: [aMail(ADA)] },
+    ],
+    [
+      'somebody who was removed while their mail was on its way',
+      {
+        ...toldOf([sent(ADA)]),
+        subscribers: active(ADA),
+        counts: { subscribers: 2, pending: 0, sent: 1, failed: 0, skipped: 0, unknown: 1 },
+      },
+      { groups: groupOf(aMember(ADA), aMember(BOB, { removed: at(10_051) })) },
     ],
   ])('lets pass %s', async (_what, told, evidence) => {
     expect(await faultsOf(told, evidence)).toEqual([]);

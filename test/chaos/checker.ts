@@ -36,6 +36,8 @@ export interface Verdict {
   readonly twiceCount: number;
 }
 
+type Outcome = 'sent' | 'failed' | 'skipped' | 'unknown';
+
 /** All that one address got of one message. */
 interface Mails {
   readonly beganAtMs: number[];
@@ -180,7 +182,10 @@ class Checker {
     }
   }
 
-  /** Whoever was removed before their turn is counted as skipped, and the record keeps no address of theirs. */
+  /**
+   * The record keeps no address of whoever was removed before their turn came, or while it was on its way: they are counted all the
+   * same, as skipped or, where they may have got it, as unknown.
+   */
   #checkCounts(message: AskedMessage, deliveries: readonly DeliveryState[]): void {
     const { key } = message;
     const { counts } = this.#states.get(key) ?? {};
@@ -188,16 +193,28 @@ class Checker {
     if (listed.size !== deliveries.length) {
       this.#fault('wrong', `Message ${key} lists a delivery twice.`);
     }
-    const removedCount = this.#membersOf(message).filter(
+    const erased = this.#membersOf(message).filter(
       ({ email, removed }) => removed !== undefined && !listed.has(email),
-    ).length;
+    );
+    const beyondList = (outcome: Outcome): number =>
+      (counts?.[outcome] ?? Number.NaN) -
+      deliveries.filter((delivery) => delivery.outcome === outcome).length;
     for (const outcome of ['sent', 'failed', 'skipped', 'unknown'] as const) {
-      const listedCount = deliveries.filter((delivery) => delivery.outcome === outcome).length;
-      const most = listedCount + (outcome === 'skipped' ? removedCount : 0);
-      const counted = counts?.[outcome] ?? Number.NaN;
-      if (!(counted >= listedCount && counted <= most)) {
-        this.#fault('wrong', `Message ${key} counts ${counted} ${outcome}; its list has ${listedCount}.`);
+      const surplus = beyondList(outcome);
+      const most = outcome === 'skipped' || outcome === 'unknown' ? erased.length : 0;
+      if (!(surplus >= 0 && surplus <= most)) {
+        this.#fault('wrong', `Message ${key} counts ${surplus} ${outcome} more than its list has.`);
       }
+    }
+    if (beyondList('skipped') + beyondList('unknown') > erased.length) {
+      this.#fault('wrong', `Message ${key} counts more who were removed than were.`);
+    }
+    const reachedCount = erased.filter(({ email }) => this.#mails.has(`${key} ${email}`)).length;
+    if (beyondList('unknown') < reachedCount) {
+      this.#fault(
+        'wrong',
+        `Of those removed, ${reachedCount} got message ${key}; it counts ${beyondList('unknown')} of them as unknown.`,
+      );
     }
   }
 

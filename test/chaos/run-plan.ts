@@ -62,6 +62,7 @@ export async function runPlan(plan: Plan, keeps: 'faults' | 'all'): Promise<Outc
       throw new Error(`The run broke off; what is known of it is in ${folder}`, { cause: error });
     });
     const isKept = keeps === 'all' || outcome.faults.length > 0;
+    await writeFile(join(folder, 'faults.json'), JSON.stringify(outcome.faults, undefined, 1));
     await (isKept ? run.keep(folder) : rm(folder, { recursive: true }));
     return {
       ...outcome,

@@ -27,6 +27,9 @@ const { values: options } = parseArgs({
   },
 });
 
+// One defect mostly has many.
+const FAULTS_SHOWN = 20;
+
 const plans = drawPlans();
 const stopLocalStack = plans.some(({ engine }) => engine === 'aws')
   ? await startLocalStack()
@@ -69,8 +72,11 @@ function drawPlans(): readonly Plan[] {
 }
 
 function report({ folder, ...numbers }: Outcome): void {
-  for (const { kind, text } of numbers.faults) {
+  for (const { kind, text } of numbers.faults.slice(0, FAULTS_SHOWN)) {
     say(`  ${kind}: ${text}`);
+  }
+  if (numbers.faults.length > FAULTS_SHOWN) {
+    say(`  and ${numbers.faults.length - FAULTS_SHOWN} more`);
   }
   if (folder !== undefined) {
     say(`  Everything that is known of this run is in ${folder}`);
