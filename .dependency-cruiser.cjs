@@ -57,6 +57,21 @@ module.exports = {
       to: { path: '^(node:)?sqlite$' },
     },
     {
+      name: 'aws-stays-where-it-is-chosen',
+      comment:
+        'The engine aws and the channel ses are loaded when they are chosen; imported anywhere else, the AWS SDK would be read by everybody.',
+      severity: 'error',
+      from: { pathNot: '^src/(engines/aws/|delivery/channels/ses\\.channel\\.ts$)' },
+      to: { path: '^node_modules/(@aws-sdk|@smithy)/' },
+    },
+    {
+      name: 'ses-is-loaded-when-chosen',
+      comment: 'As the rule before: a static import of the channel would load the AWS SDK with it.',
+      severity: 'error',
+      from: {},
+      to: { path: '^src/delivery/channels/ses\\.channel\\.ts$', dynamic: false },
+    },
+    {
       name: 'source-knows-no-tests',
       comment: 'What is shipped must not need what is not.',
       severity: 'error',

@@ -35,7 +35,7 @@ import { BATCHES_AT_ONCE, Worker } from './worker.ts';
 })
 export class DeliveryModule {}
 
-function openChannel(settings: Settings): Channel {
+async function openChannel(settings: Settings): Promise<Channel> {
   switch (settings.mail) {
     case 'smtp':
       return new SmtpChannel({
@@ -44,6 +44,11 @@ function openChannel(settings: Settings): Channel {
         // Together the windows of all batches keep every connection busy, and no more is marked as in flight than can be.
         window: Math.ceil(settings.smtpConnections / BATCHES_AT_ONCE),
       });
+    case 'ses': {
+      // Loaded when it is chosen: nothing of the AWS SDK is read otherwise.
+      const { SesChannel } = await import('./channels/ses.channel.ts');
+      return SesChannel.open({ configurationSet: settings.sesConfigurationSet });
+    }
     case 'outbox':
       return new OutboxChannel(settings.dataDir);
     default:

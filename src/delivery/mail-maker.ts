@@ -47,6 +47,7 @@ export class MailMakers {
           toName: subscriber.name,
           messageKey: message.key,
           group: message.group,
+          headers: [],
           date,
         });
       },

@@ -6,7 +6,7 @@ import type { GroupName } from '../groups/group.ts';
 import { type SubscriberEmail, subscriberKey } from '../groups/subscriber.ts';
 import type { Rendered } from '../schedule/compiled-content.ts';
 import type { MessageKey } from '../schedule/message.ts';
-import type { Mail } from './channels/channel.ts';
+import type { Mail, MailHeader } from './channels/channel.ts';
 
 /** What a mail is made of. */
 export interface MailParts extends Rendered {
@@ -17,6 +17,7 @@ export interface MailParts extends Rendered {
   readonly toName: string | undefined;
   readonly messageKey: MessageKey;
   readonly group: GroupName;
+  readonly headers: readonly MailHeader[];
   readonly date: Temporal.Instant;
 }
 
@@ -52,6 +53,7 @@ export function newMail(parts: MailParts): Mail {
     text: parts.text,
     merge: parts.merge,
     messageId: messageIdOf(parts, from),
+    headers: parts.headers,
   };
   return { ...mail, compose: () => compose(mail, parts.date) };
 }
@@ -62,11 +64,12 @@ async function compose(mail: Omit<Mail, 'compose'>, date: Temporal.Instant): Pro
     from: { ...mail.from },
     to: { name: mail.toName, address: mail.to },
     ...(mail.replyTo && { replyTo: { ...mail.replyTo } }),
-    headers: {
-      subject: subjectHeader(mail.subject),
+    headers: [
+      { key: 'Subject', value: subjectHeader(mail.subject) },
       // Never folded, though the line is longer than 78 characters: not every reader takes a Message-ID on a line of its own.
-      'message-id': { prepared: true, value: mail.messageId },
-    },
+      { key: 'Message-ID', value: { prepared: true, value: mail.messageId } },
+      ...mail.headers.map(({ name, value }) => ({ key: name, value })),
+    ],
     date: new Date(date.epochMilliseconds),
     text: contentOf(mail.text),
     html: contentOf(mail.html),
@@ -75,6 +78,24 @@ async function compose(mail: Omit<Mail, 'compose'>, date: Temporal.Instant): Pro
     disableUrlAccess: true,
   });
   return composer.compile().build();
+}
+
+/** A mailbox as a header has it, in ASCII and on one line: as nodemailer writes those of a MIME message. */
+export function mailboxText({ name, address }: Mailbox): string {
+  if (name === '') {
+    return address;
+  }
+  if (/^[\w ]*$/.test(name)) {
+    return `${name} <${address}>`;
+  }
+  return /^[\x20-\x7e]*$/.test(name)
+    ? `"${name.replaceAll(/["\\]/g, String.raw`\$&`)}" <${address}>`
+    : `${encodeWord(name, 'Q', ENCODED_WORD_LENGTH)} <${address}>`;
+}
+
+/** Text with the line ends that mail has. RFC 2046, 4.1.1: lines end with CRLF, before they are encoded too; neither half of it stands alone. */
+export function withMailLines(text: string): string {
+  return text.replaceAll(/\r\n?|\n/g, '\r\n');
 }
 
 /** The hash by which a delivery is told from others of the same message, without showing the address. */
@@ -91,13 +112,18 @@ function messageIdOf({ messageKey, to }: MailParts, from: Mailbox): string {
 }
 
 /**
- * nodemailer encodes what has to be, except in two cases that would come out as something else: what looks encoded already it
- * passes on, to be decoded by the reader; and a word as long as a line it cannot fold. They are encoded as a whole.
+ * False in two cases in which a header that is written as usual would come out as something else: what looks encoded already is passed
+ * on, to be decoded by the reader; and a word as long as a line cannot be folded.
  */
+export function isUsualSubject(subject: string): boolean {
+  return !subject.includes('=?') && !LONG_WORD_PATTERN.test(subject);
+}
+
+/** nodemailer encodes what has to be; what is unusual is encoded as a whole. */
 function subjectHeader(subject: string): string | { prepared: true; foldLines: true; value: string } {
-  return subject.includes('=?') || LONG_WORD_PATTERN.test(subject)
-    ? { prepared: true, foldLines: true, value: encodeWord(subject, 'Q', ENCODED_WORD_LENGTH) }
-    : subject;
+  return isUsualSubject(subject)
+    ? subject
+    : { prepared: true, foldLines: true, value: encodeWord(subject, 'Q', ENCODED_WORD_LENGTH) };
 }
 
 /** Whoever wrote the mailbox into a message, a group or the settings had it checked. */
@@ -111,8 +137,8 @@ function mailboxOf(text: string): Mailbox {
 
 function contentOf(text: string): { content: string; contentTransferEncoding: string } {
   return {
-    // RFC 2046, 4.1.1: lines of text end with CRLF, before it is encoded too; neither half of it stands alone.
-    content: text.replaceAll(/\r\n?|\n/g, '\r\n'),
+    // nodemailer takes an empty text for none, and fails on what is then left.
+    content: withMailLines(text) || '\r\n',
     // Either keeps every line within 76 characters, whatever is in it (RFC 2045, 6.7 and 6.8).
     contentTransferEncoding: text.length < BASE64_FROM_LENGTH ? 'quoted-printable' : 'base64',
   };

@@ -35,6 +35,7 @@ export function mailParts(parts: Partial<MailParts> = {}): MailParts {
     merge: undefined,
     messageKey: aMessageKey(),
     group: aGroup(),
+    headers: [],
     date: Temporal.Instant.from('2026-11-23T14:10:00Z'),
     ...parts,
   };

@@ -143,6 +143,13 @@ describe('a mail', () => {
     expect(parsed.text).toBe('Hello');
   });
 
+  it.each(['html', 'text'])('can be composed without any %s', async (part) => {
+    const { mime } = await aMail({ [part]: '' });
+
+    const parsed = await simpleParser(mime);
+    expect([parsed.html, parsed.text].map((text) => String(text).trim()).toSorted()).toContain('');
+  });
+
   it('has one recipient in its envelope, and the bare address of the sender', async () => {
     const mail = await aMail({ from: '"News, daily" <News@Example.COM>', to: anEmail('Bo@Example.org') });
 

@@ -7,6 +7,12 @@ import type { MessageKey } from '../../schedule/message.ts';
 /** How a delivery leaves. */
 export type ChannelName = 'ses' | 'smtp' | 'outbox';
 
+/** A header beside those that every mail has; ASCII, on one line. */
+export interface MailHeader {
+  readonly name: string;
+  readonly value: string;
+}
+
 /** One mail to one subscriber, ready to go: what it says, its envelope, and the MIME message where a channel asks for it. */
 export interface Mail {
   readonly messageKey: MessageKey;
@@ -26,6 +32,7 @@ export interface Mail {
   readonly merge: Merge | undefined;
   /** In angle brackets; the same at every attempt of the same delivery, so that a receiver can tell a repeat. */
   readonly messageId: string;
+  readonly headers: readonly MailHeader[];
 
   /** Composes the complete message, anew at every call: it is by far the largest that there is of a mail, and not every channel needs it. */
   compose(): Promise<Buffer>;

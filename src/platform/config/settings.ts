@@ -8,7 +8,7 @@ import { DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS } from '../clock/clock.ts';
 export const ENGINES = ['embedded', 'aws'] as const;
 export type EngineName = (typeof ENGINES)[number];
 
-export const MAIL_CHANNELS = ['outbox', 'smtp'] as const;
+export const MAIL_CHANNELS = ['outbox', 'smtp', 'ses'] as const;
 export type MailChannel = (typeof MAIL_CHANNELS)[number];
 
 export const PROCESS_ROLES = ['api', 'worker'] as const;
@@ -57,6 +57,8 @@ export class Settings {
   /** Present where `mail` is `smtp`. May hold a password: never logged. */
   readonly smtpUrl: string | undefined;
   readonly smtpConnections: number;
+  /** Of what is sent through SES; absent: what the sender's identity has by default. */
+  readonly sesConfigurationSet: string | undefined;
   /** A mailbox such as `Belfry <belfry@example.com>`. */
   readonly mailFrom: string;
   readonly apiKeys: readonly ApiKey[];
@@ -84,6 +86,7 @@ export class Settings {
     this.mail = values.mail;
     this.smtpUrl = values.smtpUrl;
     this.smtpConnections = values.smtpConnections;
+    this.sesConfigurationSet = values.sesConfigurationSet;
     this.mailFrom = values.mailFrom;
     this.apiKeys = values.apiKeys;
     this.logLevel = values.logLevel;
@@ -103,8 +106,8 @@ export class SettingsError extends Error {
   override readonly name = 'SettingsError';
   readonly faults: readonly string[];
 
-  constructor(faults: readonly string[]) {
-    super(`The settings are not usable:\n${faults.map((fault) => `  ${fault}`).join('\n')}`);
+  constructor(faults: readonly string[], options?: ErrorOptions) {
+    super(`The settings are not usable:\n${faults.map((fault) => `  ${fault}`).join('\n')}`, options);
     this.faults = faults;
   }
 }
@@ -132,6 +135,9 @@ const TABLE_PREFIX_PATTERN = /^[A-Za-z0-9_-]{1,64}$/;
 const BUCKET_PATTERN = /^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$/;
 // SQS allows 80 characters (SQS API reference, CreateQueue); the dead-letter queue needs 5 more. A name that ends in .fifo is another kind of queue.
 const QUEUE_NAME_PATTERN = /^[A-Za-z0-9_-]{1,75}$/;
+
+// SES API v2 reference, CreateConfigurationSet.
+const CONFIGURATION_SET_PATTERN = /^[A-Za-z0-9_-]{1,64}$/;
 
 const KEY_NAME_PATTERN = /^[a-z0-9_-]+$/;
 
@@ -176,6 +182,12 @@ export function parseSettings(env: Environment): Settings {
     mail,
     smtpUrl,
     smtpConnections: reader.integer('SMTP_CONNECTIONS', { fallback: 10, min: 1, max: 100 }),
+    sesConfigurationSet: reader.matching('SES_CONFIGURATION_SET', {
+      pattern: CONFIGURATION_SET_PATTERN,
+      fallback: undefined,
+      allowed:
+        'the name of a configuration set of SES: 1 to 64 characters of A to Z, a to z, 0 to 9, _ and -',
+    }),
     mailFrom: reader.mailbox('MAIL_FROM', 'Belfry <belfry@localhost>'),
     apiKeys: reader.apiKeys('API_KEYS'),
     logLevel: reader.oneOf('LOG_LEVEL', LOG_LEVELS, 'info'),
@@ -346,10 +358,10 @@ class EnvironmentReader {
     return this.matching(name, { pattern: BUCKET_PATTERN, fallback: '', allowed });
   }
 
-  matching(
+  matching<Fallback extends string | undefined>(
     name: string,
-    form: { readonly pattern: RegExp; readonly fallback: string; readonly allowed: string },
-  ): string {
+    form: { readonly pattern: RegExp; readonly fallback: Fallback; readonly allowed: string },
+  ): string | Fallback {
     const text = this.text(name);
     if (text === undefined) {
       return form.fallback;

@@ -1,0 +1,6 @@
+import { describe } from 'vitest';
+import { describeSesFlow } from './ses.flow.ts';
+
+describe('the embedded engine', () => {
+  describeSesFlow(() => ({}));
+});
