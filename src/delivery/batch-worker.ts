@@ -12,6 +12,7 @@ import { ContentDamagedError, type Message, type MessageStatus } from '../schedu
 import type { BatchPointer, ClaimedBatch, InFlight } from './batch.ts';
 import { Channel, type Mail, type SendResult } from './channels/channel.ts';
 import type { Delivery } from './delivery.ts';
+import { DeliveryMetrics } from './delivery-metrics.ts';
 import { DeliveryStore, LeaseLostError, type Report } from './delivery-store.ts';
 import { BatchLease } from './batch-lease.ts';
 import { newToken } from './lease.ts';
@@ -76,6 +77,7 @@ export class BatchWorker {
     private readonly channel: Channel,
     private readonly mailMakers: MailMakers,
     private readonly stopper: MessageStopper,
+    private readonly metrics: DeliveryMetrics,
     private readonly shutdown: Shutdown,
     private readonly clock: Clock,
     private readonly settings: Settings,
@@ -92,7 +94,11 @@ export class BatchWorker {
     const terms = { token: newToken(), now, until: plusMs(now, this.settings.leaseMs) };
     const batch = await this.deliveries.claim(pointer, terms);
     if (!batch) {
+      this.metrics.countConflict('batch');
       return;
+    }
+    if (batch.tries === 1) {
+      this.metrics.observeQueueWait(batch.cutAt, now);
     }
     const { deliveries, clock, log } = this;
     const lease = new BatchLease(batch, { deliveries, clock, log, leaseMs: this.settings.leaseMs });
@@ -309,7 +315,7 @@ export class BatchWorker {
       leaseUntil,
     });
     run.lease.isRenewed(leaseUntil);
-    isReported(run);
+    this.#isReported(run);
   }
 
   async #settle(run: Run): Promise<void> {
@@ -318,7 +324,7 @@ export class BatchWorker {
       ...reportOf(run, now),
       retryAt: this.#retryAt(run, now),
     });
-    isReported(run);
+    this.#isReported(run);
     this.log.debug('batch.settled', { message_key: run.message.key, waiting_count: run.waiting.length });
     if (status === 'sent') {
       this.log.info('message.sent', { message_key: run.message.key, group: run.message.group });
@@ -347,6 +353,7 @@ export class BatchWorker {
 
   async #setAside(batch: ClaimedBatch, error: string): Promise<void> {
     await this.deliveries.setAside(batch, { error, now: this.clock.now() });
+    this.metrics.countSetAside();
     this.log.error('batch.set-aside', { message_key: batch.messageKey, group: batch.group, error });
   }
 
@@ -366,6 +373,14 @@ export class BatchWorker {
     const retryAt = plusMs(now, batchRetryDelayMs(waiting, this.settings.retryBaseMs, Math.random));
     // At its expiry they end; nobody should wait an hour to see it.
     return message.expiresAt && isReached(message.expiresAt, retryAt) ? message.expiresAt : retryAt;
+  }
+
+  /** The ledger has it: it is written once. */
+  #isReported(run: Run): void {
+    this.metrics.countOutcomes(this.channel.name, run.unreported);
+    run.unreported = [];
+    run.goneInDoubt = 0;
+    run.attempts = undefined;
   }
 
   #windowSize(message: Message): number {
@@ -393,11 +408,4 @@ function countGoneInDoubt(
 
 function reportOf({ unreported: results, attempts, goneInDoubt }: Run, now: Temporal.Instant): Report {
   return { results, attempts, goneInDoubt, now };
-}
-
-/** The ledger has it: it is written once. */
-function isReported(run: Run): void {
-  run.unreported = [];
-  run.goneInDoubt = 0;
-  run.attempts = undefined;
 }

@@ -8,6 +8,7 @@ import { Channel } from './channels/channel.ts';
 import { OutboxChannel } from './channels/outbox.channel.ts';
 import { SmtpChannel } from './channels/smtp.channel.ts';
 import { DeliveriesController } from './deliveries.controller.ts';
+import { DeliveryMetrics } from './delivery-metrics.ts';
 import { DeliveryRunner } from './delivery-runner.ts';
 import { Dispatcher } from './dispatcher.ts';
 import { DueScanner } from './due-scanner.ts';
@@ -24,6 +25,7 @@ import { BATCHES_AT_ONCE, Worker } from './worker.ts';
   providers: [
     { provide: Channel, useFactory: openChannel, inject: [Settings] },
     BatchWorker,
+    DeliveryMetrics,
     DeliveryRunner,
     Dispatcher,
     DueScanner,

@@ -7,6 +7,7 @@ import { MessageStore, type Waking } from '../schedule/message-store.ts';
 import type { Message } from '../schedule/message.ts';
 import { judgeLateness } from '../schedule/missed-rule.ts';
 import { WakeSignal } from '../schedule/wake-signal.ts';
+import { DeliveryMetrics } from './delivery-metrics.ts';
 import { Dispatcher } from './dispatcher.ts';
 import { newToken } from './lease.ts';
 
@@ -38,6 +39,7 @@ export class DueScanner {
     private readonly messages: MessageStore,
     private readonly dispatcher: Dispatcher,
     private readonly wakes: WakeSignal,
+    private readonly metrics: DeliveryMetrics,
     private readonly clock: Clock,
     private readonly settings: Settings,
     private readonly log: Log,
@@ -82,6 +84,7 @@ export class DueScanner {
     try {
       const found = await this.messages.findWaking(plusMs(this.clock.now(), LOOK_AHEAD_MS), SCAN_LIMIT);
       isFull = found.length === SCAN_LIMIT;
+      this.#observeLag(found);
       for (const waking of found) {
         this.#arm(waking);
       }
@@ -92,6 +95,12 @@ export class DueScanner {
     if (this.#isRunning) {
       this.#scanIn(Math.round(SCAN_EVERY_MS * (1 + SCAN_JITTER * (Math.random() - 0.5))));
     }
+  }
+
+  #observeLag(found: readonly Waking[]): void {
+    const now = this.clock.now();
+    const waiting = found.filter(({ key, wakeAt }) => isReached(wakeAt, now) && !this.#attending.has(key));
+    this.metrics.observeDueLag(waiting.at(0)?.wakeAt, now);
   }
 
   #arm(waking: Waking): void {
@@ -158,9 +167,14 @@ export class DueScanner {
       now,
       until: plusMs(now, this.settings.leaseMs),
     });
-    if (claimed) {
-      await this.dispatcher.dispatch(claimed, token);
+    if (!claimed) {
+      this.metrics.countConflict('message');
+      return;
     }
+    if (message.status === 'scheduled') {
+      this.metrics.observeLateness(claimed, now);
+    }
+    await this.dispatcher.dispatch(claimed, token);
   }
 
   /** False where the message is too late to go out; it is held or skipped then. */

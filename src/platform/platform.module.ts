@@ -12,11 +12,12 @@ import { RequestPipe } from './http/request.pipe.ts';
 import { openSigningKey, SigningKey } from './http/signing-key.ts';
 import { Shutdown } from './lifecycle/shutdown.ts';
 import { LoggingModule } from './logging/logging.module.ts';
+import { MetricsModule } from './metrics/metrics.module.ts';
 
 /** Everything that knows nothing about messages. */
 @Global()
 @Module({
-  imports: [SettingsModule, LoggingModule, AuthModule, HealthModule],
+  imports: [SettingsModule, LoggingModule, AuthModule, HealthModule, MetricsModule],
   providers: [
     { provide: Clock, useClass: SystemClock },
     { provide: SigningKey, useFactory: openSigningKey, inject: [Settings] },
@@ -25,6 +26,6 @@ import { LoggingModule } from './logging/logging.module.ts';
     PageCursors,
     Shutdown,
   ],
-  exports: [Clock, SigningKey, PageCursors, Shutdown, AuthModule, HealthModule],
+  exports: [Clock, SigningKey, PageCursors, Shutdown, AuthModule, HealthModule, MetricsModule],
 })
 export class PlatformModule {}

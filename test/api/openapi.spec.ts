@@ -168,6 +168,7 @@ describe.each(['/v1/groups/{group}', '/{group}'])('the examples under %s', (base
   const STORY = [
     'GET /health/live',
     'GET /health/ready',
+    'GET /metrics',
     'PUT /v1/groups/{group}',
     'GET /v1/groups',
     'GET /v1/groups/{group}',
@@ -271,15 +272,16 @@ function statusesOf(docs: JsonObject, statuses: readonly string[]): readonly str
 }
 
 /** What of an answer is not as the document says. */
-function undocumented(docs: JsonObject, { status, headers, body }: Answer): readonly string[] {
+function undocumented(docs: JsonObject, { status, headers, text, body }: Answer): readonly string[] {
   if (!isObject(at(docs, 'responses', String(status)))) {
     return [`status ${status}`];
   }
   const documentedHeaders = at(docs, 'responses', String(status), 'headers');
   const missing = Object.keys(documentedHeaders ?? {}).filter((name) => !headers.has(name));
   const [contentType = ''] = (headers.get('content-type') ?? '').split(';');
+  const answered = contentType === 'text/plain' ? text : body;
   const faults =
-    status === 204 ? [] : document.faultsOf(body, document.answerSchema(docs, status, contentType));
+    status === 204 ? [] : document.faultsOf(answered, document.answerSchema(docs, status, contentType));
   return [...missing.map((name) => `without ${name}`), ...faults];
 }
 

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import pino from 'pino';
 import { BatchWorker } from '../../src/delivery/batch-worker.ts';
 import { Channel, type Mail, type SendResult } from '../../src/delivery/channels/channel.ts';
+import { DeliveryMetrics } from '../../src/delivery/delivery-metrics.ts';
 import { Dispatcher } from '../../src/delivery/dispatcher.ts';
 import { DueScanner } from '../../src/delivery/due-scanner.ts';
 import { MailMakers } from '../../src/delivery/mail-maker.ts';
@@ -9,6 +10,7 @@ import { MessageStopper } from '../../src/delivery/message-stopper.ts';
 import { Worker } from '../../src/delivery/worker.ts';
 import { type Environment, parseSettings } from '../../src/platform/config/settings.ts';
 import { Shutdown } from '../../src/platform/lifecycle/shutdown.ts';
+import { Metrics } from '../../src/platform/metrics/metrics.ts';
 import { Log } from '../../src/platform/logging/log.ts';
 import type { Delivery } from '../../src/delivery/delivery.ts';
 import { type Draft, ScheduleService } from '../../src/schedule/schedule.service.ts';
@@ -71,6 +73,7 @@ export class Belfry {
     const settings = parseSettings(env);
     const log = new Log(pino({ level: 'silent' }));
     const wakes = new WakeSignal();
+    const metrics = new DeliveryMetrics(new Metrics());
     this.engine = engine;
     this.channel = channel;
     this.shutdown = new Shutdown(clock, settings, log);
@@ -85,7 +88,7 @@ export class Belfry {
       settings,
       log,
     );
-    this.scanner = new DueScanner(messages, dispatcher, wakes, clock, settings, log);
+    this.scanner = new DueScanner(messages, dispatcher, wakes, metrics, clock, settings, log);
     const batchWorker = new BatchWorker(
       messages,
       deliveries,
@@ -94,6 +97,7 @@ export class Belfry {
       channel,
       new MailMakers(messages, groups, settings),
       new MessageStopper(messages, log),
+      metrics,
       this.shutdown,
       clock,
       settings,

@@ -4,6 +4,7 @@ import { SQSClient } from '@aws-sdk/client-sqs';
 import { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
 import { NodeHttpHandler } from '@smithy/node-http-handler';
 import { SECOND_MS } from '../../platform/clock/clock.ts';
+import type { Metrics } from '../../platform/metrics/metrics.ts';
 
 // The first try and three more. `standard` (full jitter, and a budget that stops retries when most calls fail) rather than `adaptive`,
 // which slows down every call of a client for one partition that is throttled.
@@ -50,7 +51,7 @@ export class AwsClients {
  * Clients with credentials, region and endpoint from the SDK's default chain (AWS_ENDPOINT_URL is read by the SDK itself).
  * `endpointUrl` is the same AWS_ENDPOINT_URL: it only decides how buckets are addressed.
  */
-export function openAwsClients(endpointUrl: string | undefined): AwsClients {
+export function openAwsClients(endpointUrl: string | undefined, metrics?: Metrics): AwsClients {
   const dynamo = new DynamoDBClient({
     maxAttempts: MAX_ATTEMPTS,
     retryMode: RETRY_MODE,
@@ -80,6 +81,22 @@ export function openAwsClients(endpointUrl: string | undefined): AwsClients {
     // The queue is in the service's region. LocalStack names its queues by a host that only its own DNS knows.
     useQueueUrlAsEndpoint: false,
   });
+  if (metrics) {
+    // Not the queue: a long poll takes as long as there is nothing to do.
+    const options = { step: 'initialize', name: 'storeLatency' } as const;
+    dynamo.middlewareStack.add(
+      (next, { commandName }) =>
+        (args) =>
+          metrics.timeStore(`dynamodb.${commandName}`, () => next(args)),
+      options,
+    );
+    s3.middlewareStack.add(
+      (next, { commandName }) =>
+        (args) =>
+          metrics.timeStore(`s3.${commandName}`, () => next(args)),
+      options,
+    );
+  }
   const documents = DynamoDBDocumentClient.from(dynamo, {
     // What is absent is not stored, so that `attribute_not_exists` says what it seems to say.
     marshallOptions: { removeUndefinedValues: true },

@@ -4,6 +4,7 @@ import { WorkQueue } from '../../delivery/work-queue.ts';
 import { GroupStore } from '../../groups/group-store.ts';
 import { SubscriberStore } from '../../groups/subscriber-store.ts';
 import { type AwsSettings, Settings } from '../../platform/config/settings.ts';
+import { Metrics } from '../../platform/metrics/metrics.ts';
 import { Readiness } from '../../platform/health/readiness.ts';
 import { MessageStore } from '../../schedule/message-store.ts';
 import { AwsClients, openAwsClients } from './aws-clients.ts';
@@ -23,8 +24,9 @@ import { SqsWorkQueue } from './work-queue.ts';
   providers: [
     {
       provide: AwsClients,
-      useFactory: (settings: Settings): AwsClients => openAwsClients(awsOf(settings).endpointUrl),
-      inject: [Settings],
+      useFactory: (settings: Settings, metrics: Metrics): AwsClients =>
+        openAwsClients(awsOf(settings).endpointUrl, metrics),
+      inject: [Settings, Metrics],
     },
     {
       provide: AwsNames,

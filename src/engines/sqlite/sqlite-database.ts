@@ -1,5 +1,6 @@
 import { DatabaseSync, type SQLInputValue, type SQLOutputValue, type StatementSync } from 'node:sqlite';
 import { DomainError, StoreUnavailableError } from '../../platform/errors/domain-error.ts';
+import type { Metrics } from '../../platform/metrics/metrics.ts';
 import { migrate } from './migrations.ts';
 
 export type Row = Readonly<Record<string, SQLOutputValue>>;
@@ -24,7 +25,10 @@ export class SqliteDatabase {
   readonly #statements = new Map<string, StatementSync>();
   #writes: Write[] = [];
 
-  constructor(path: string) {
+  constructor(
+    path: string,
+    private readonly metrics?: Metrics,
+  ) {
     this.#db = new DatabaseSync(path, { timeout: 5_000, enableForeignKeyConstraints: true });
     this.#db.exec('PRAGMA journal_mode = WAL');
     this.#db.exec('PRAGMA synchronous = FULL'); // acknowledged is durable: after a power cut too
@@ -50,6 +54,10 @@ export class SqliteDatabase {
    * Rejects with what `work` throws, having undone it; with StoreUnavailableError where SQLite could not write, or is closed.
    */
   write<Result>(work: () => Result): Promise<Result> {
+    return this.metrics ? this.metrics.timeStore('write', () => this.#enqueue(work)) : this.#enqueue(work);
+  }
+
+  #enqueue<Result>(work: () => Result): Promise<Result> {
     if (!this.#db.isOpen) {
       return Promise.reject(new StoreUnavailableError()); // somebody who was not done when the process stopped
     }

@@ -7,6 +7,7 @@ import { GroupStore } from '../../groups/group-store.ts';
 import { SubscriberStore } from '../../groups/subscriber-store.ts';
 import { Clock } from '../../platform/clock/clock.ts';
 import { Settings } from '../../platform/config/settings.ts';
+import { Metrics } from '../../platform/metrics/metrics.ts';
 import { Readiness } from '../../platform/health/readiness.ts';
 import { MessageStore } from '../../schedule/message-store.ts';
 import { DataLock } from './data-lock.ts';
@@ -23,10 +24,10 @@ class SqliteEngine implements OnApplicationShutdown {
   readonly database: SqliteDatabase;
   readonly #lock: DataLock;
 
-  constructor(dataDir: string, now: Temporal.Instant) {
+  constructor(dataDir: string, now: Temporal.Instant, metrics: Metrics) {
     mkdirSync(dataDir, { recursive: true, mode: 0o700 });
     this.#lock = new DataLock(join(dataDir, 'belfry.lock'), now);
-    this.database = new SqliteDatabase(join(dataDir, 'belfry.db'));
+    this.database = new SqliteDatabase(join(dataDir, 'belfry.db'), metrics);
   }
 
   onApplicationShutdown(): void {
@@ -41,12 +42,12 @@ class SqliteEngine implements OnApplicationShutdown {
   providers: [
     {
       provide: SqliteEngine,
-      useFactory: async (settings: Settings, clock: Clock): Promise<SqliteEngine> => {
-        const engine = new SqliteEngine(settings.dataDir, clock.now());
+      useFactory: async (settings: Settings, clock: Clock, metrics: Metrics): Promise<SqliteEngine> => {
+        const engine = new SqliteEngine(settings.dataDir, clock.now(), metrics);
         await endLeases(engine.database, clock.now());
         return engine;
       },
-      inject: [Settings, Clock],
+      inject: [Settings, Clock, Metrics],
     },
     {
       provide: SqliteDatabase,
