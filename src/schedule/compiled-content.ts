@@ -240,7 +240,29 @@ function parseDerivedText(body: string): ParsedPart | undefined {
   return faults.length === 0 ? parsed : undefined;
 }
 
+/**
+ * Renders it once more where it failed without having used its time: LiquidJS goes by the wall clock, and a process that stood still
+ * meanwhile (a frozen machine, a signal) is no fault of the template. What is, fails again.
+ */
 function renderPart(parsed: ParsedPart, scope: object): RenderedPart {
+  const cpuBefore = cpuMs();
+  try {
+    return tryRenderPart(parsed, scope);
+  } catch (error) {
+    if (!(error instanceof RenderError) || cpuMs() - cpuBefore > RENDER_LIMIT_MS / 2) {
+      throw error;
+    }
+    return tryRenderPart(parsed, scope);
+  }
+}
+
+/** Of this thread, so far. */
+function cpuMs(): number {
+  const { user, system } = process.threadCpuUsage(); // in microseconds
+  return (user + system) / 1_000;
+}
+
+function tryRenderPart(parsed: ParsedPart, scope: object): RenderedPart {
   const { part, template, form } = parsed;
   const engine = engineOf(part);
   // One for the whole part, however many pieces it is rendered in: its limits of time and memory are for all of them together.

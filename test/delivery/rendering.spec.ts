@@ -1,5 +1,5 @@
 import * as fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { InvalidInputError } from '../../src/platform/errors/domain-error.ts';
 import {
   compileContent,
@@ -279,6 +279,18 @@ describe('content that is the same for everybody but for values', () => {
       }),
       { numRuns: 500 },
     );
+  });
+
+  it('renders once more where the process stood still meanwhile, and not where the template takes too long', () => {
+    const now = vi.spyOn(performance, 'now');
+    onTestFinished(() => now.mockRestore());
+    now.mockReturnValueOnce(0).mockReturnValue(10_000);
+
+    const { html } = compileContent(aContent({ body: '<p>{{ name }}</p>', text: 'a' })).render(aRecipient());
+
+    expect(html).toBe('<p>Ada</p>');
+    now.mockImplementation(() => 10_000 * now.mock.calls.length);
+    expect(() => compileContent(aContent({ text: 'a' })).render(aRecipient())).toThrow(RenderError);
   });
 
   it('keeps to the limits of a template as a whole', () => {
