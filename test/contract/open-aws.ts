@@ -3,6 +3,7 @@ import { AwsGroupStore } from '../../src/engines/aws/group-store.ts';
 import { AwsMessageStore } from '../../src/engines/aws/message-store.ts';
 import { AwsSubscriberStore } from '../../src/engines/aws/subscriber-store.ts';
 import { SqsWorkQueue } from '../../src/engines/aws/work-queue.ts';
+import { parseSettings } from '../../src/platform/config/settings.ts';
 import { Log } from '../../src/platform/logging/log.ts';
 import { openAwsGround } from '../localstack/aws-ground.ts';
 import { anInstant } from '../support/builders.ts';
@@ -22,7 +23,7 @@ export async function openAws(): Promise<Engine> {
     subscribers: new AwsSubscriberStore(clients, names),
     messages: new AwsMessageStore(clients, names, clock),
     deliveries: new AwsDeliveryStore(clients, names),
-    queue: new SqsWorkQueue(clients, names, clock, SILENT_LOG),
+    queue: new SqsWorkQueue(clients, names, clock, SILENT_LOG, parseSettings({})),
     clock,
     close: () => ground.close(),
   };

@@ -8,6 +8,7 @@ import { AwsMessageStore } from '../../src/engines/aws/message-store.ts';
 import { AwsSubscriberStore } from '../../src/engines/aws/subscriber-store.ts';
 import { SqsWorkQueue } from '../../src/engines/aws/work-queue.ts';
 import { DAY_MS, plusMs, SECOND_MS } from '../../src/platform/clock/clock.ts';
+import { parseSettings } from '../../src/platform/config/settings.ts';
 import { Log } from '../../src/platform/logging/log.ts';
 import type { Engine } from '../contract/engine.ts';
 import {
@@ -56,7 +57,7 @@ describe('the ledger in DynamoDB', () => {
       subscribers: new AwsSubscriberStore(clients, names),
       messages: new AwsMessageStore(clients, names, clock),
       deliveries: new AwsDeliveryStore(clients, names),
-      queue: new SqsWorkQueue(clients, names, clock, SILENT_LOG),
+      queue: new SqsWorkQueue(clients, names, clock, SILENT_LOG, parseSettings({})),
       clock,
       close: async (): Promise<void> => ground.close(),
     };

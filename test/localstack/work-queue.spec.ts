@@ -13,10 +13,10 @@ import type { BatchPointer } from '../../src/delivery/batch.ts';
 import type { Task } from '../../src/delivery/work-queue.ts';
 import { type AwsClients, openAwsClients } from '../../src/engines/aws/aws-clients.ts';
 import { AwsNames } from '../../src/engines/aws/aws-names.ts';
-import { WORK_QUEUE_VISIBILITY_SECONDS } from '../../src/engines/aws/work-queue-definition.ts';
 import { DeadLetterQueuePart, WorkQueuePart } from '../../src/engines/aws/work-queue-part.ts';
 import { SqsWorkQueue } from '../../src/engines/aws/work-queue.ts';
 import { MINUTE_MS, SECOND_MS } from '../../src/platform/clock/clock.ts';
+import { parseSettings } from '../../src/platform/config/settings.ts';
 import { StoreUnavailableError } from '../../src/platform/errors/domain-error.ts';
 import { Log } from '../../src/platform/logging/log.ts';
 import { type MessageKey, newMessageKey } from '../../src/schedule/message.ts';
@@ -32,6 +32,7 @@ const PATIENCE_MS = 30_000;
 // For a state that must not come. What is given back, or hidden for a second, comes well within it.
 const MOMENT_SECONDS = 3;
 const NOW = AbortSignal.abort();
+const LEASE_MS = 30 * SECOND_MS;
 
 /** A step of the SDK's client, in so far as these tests look into it. */
 type Handler = (call: { input: ServiceInputTypes }) => Promise<Answer>;
@@ -73,7 +74,7 @@ describe('SqsWorkQueue', () => {
     const log = new Log({ debug: sink, info: sink, warn: sink, error: sink });
     const names = new AwsNames({ tablePrefix: '', contentBucket: '', workQueueUrl: queueUrl });
     clock = new ManualClock(anInstant());
-    queue = new SqsWorkQueue(clients, names, clock, log);
+    queue = new SqsWorkQueue(clients, names, clock, log, parseSettings({ LEASE: `${LEASE_MS}ms` }));
   });
   afterEach(async () => {
     await removeQueue(queueUrl);
@@ -208,13 +209,25 @@ describe('SqsWorkQueue', () => {
       expect(await receive(queueUrl, MOMENT_SECONDS)).toHaveLength(1);
     });
 
+    it('hides it for a lease, and no longer: its taker may die before it claims the batch', async () => {
+      await queue.push([aPointer()]);
+      await pullOne();
+      await queue.pull(1, NOW);
+
+      const hiddenForSeconds = requests.flatMap((input) =>
+        'WaitTimeSeconds' in input && 'VisibilityTimeout' in input ? [input.VisibilityTimeout] : [],
+      );
+
+      expect(new Set(hiddenForSeconds)).toEqual(new Set([LEASE_MS / SECOND_MS]));
+    });
+
     it('extends its visibility long before that ends, so that it does not come out again', async () => {
       await queue.push([aPointer()]);
       await pullOne();
       for (let beat = 1; beat <= 2; beat += 1) {
         await hideForASecond();
         const before = changesMade();
-        clock.advance((WORK_QUEUE_VISIBILITY_SECONDS * SECOND_MS) / 3);
+        clock.advance(LEASE_MS / 3);
         await expect.poll(changesMade, { timeout: PATIENCE_MS }).toBe(before + 1);
       }
 

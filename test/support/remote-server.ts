@@ -4,19 +4,25 @@ import { until } from './until.ts';
 
 const REQUEST_LIMIT_MS = 30_000;
 
-/** A Belfry that somebody else started, reached over HTTP with a key. */
+/**
+ * A Belfry that somebody else started, reached over HTTP with a key.
+ * Node runs this file as it stands for the demo, the benchmarks and the chaos suite: no parameter properties.
+ */
 export class RemoteServer implements Asked {
-  constructor(
-    readonly url: string,
-    private readonly key: string | undefined,
-  ) {}
+  readonly url: string;
+  readonly #key: string | undefined;
+
+  constructor(url: string, key: string | undefined) {
+    this.url = url;
+    this.#key = key;
+  }
 
   /** Rejects only where there is no answer, or not all of it. */
   async request(method: string, path: string, { body, headers = {} }: Request = {}): Promise<Answer> {
     const response = await fetch(`${this.url}${path}`, {
       method,
       headers: {
-        ...(this.key !== undefined && { authorization: `Bearer ${this.key}` }),
+        ...(this.#key !== undefined && { authorization: `Bearer ${this.#key}` }),
         ...headers,
         ...(body !== undefined && { 'content-type': 'application/json' }),
       },

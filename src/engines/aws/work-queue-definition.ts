@@ -2,8 +2,7 @@ import { DAY_MS, MINUTE_MS, SECOND_MS } from '../../platform/clock/clock.ts';
 
 /* The work queue: the one definition, read by `npm run aws:create`, by the tests and by infra/. A standard queue: order means nothing to it. */
 
-// The pointer of a worker that died comes again once the lease of its batch (LEASE, a minute by default) has ended: sooner it would
-// be thrown away. Where the lease is set to more, the message's wake finds the batch.
+// Belfry says with each receive for how long (LEASE); this is for whoever else looks into the queue.
 export const WORK_QUEUE_VISIBILITY_SECONDS = (2 * MINUTE_MS) / SECOND_MS;
 
 // What was taken so often and never acknowledged is set aside, to be seen; its batch is found by its message's wake all the same.

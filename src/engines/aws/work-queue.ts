@@ -13,13 +13,13 @@ import { type Task, WorkQueue } from '../../delivery/work-queue.ts';
 import { isGroupName } from '../../groups/group.ts';
 import { isSubscriberKey } from '../../groups/subscriber.ts';
 import { Clock, type Disarm, plusMs, SECOND_MS } from '../../platform/clock/clock.ts';
+import { Settings } from '../../platform/config/settings.ts';
 import { StoreUnavailableError } from '../../platform/errors/domain-error.ts';
 import { Log } from '../../platform/logging/log.ts';
 import { isMessageKey } from '../../schedule/message.ts';
 import { AwsClients } from './aws-clients.ts';
 import { AwsNames } from './aws-names.ts';
 import { translate } from './transact.ts';
-import { WORK_QUEUE_VISIBILITY_SECONDS } from './work-queue-definition.ts';
 
 // SQS takes and gives at most 10 messages a request (SQS API reference, SendMessageBatch, ReceiveMessage).
 const MESSAGES_PER_REQUEST = 10;
@@ -31,8 +31,8 @@ const PUSH_TRIES = 3;
 // The longest that SQS allows (SQS API reference, ReceiveMessage, WaitTimeSeconds): an idle worker costs three requests a minute.
 const LONG_POLL_SECONDS = 20;
 
-// Three fit into the visibility, so that one that fails costs nothing.
-const HEARTBEAT_MS = (WORK_QUEUE_VISIBILITY_SECONDS * SECOND_MS) / 3;
+// So many fit into the visibility that one that fails costs nothing.
+const HEARTBEATS_PER_VISIBILITY = 3;
 // What is no pointer comes out again until the queue's redrive policy puts it aside; the pause keeps a queue without one from spinning.
 const POISON_PAUSE_SECONDS = 1;
 
@@ -52,6 +52,11 @@ interface Received {
  */
 @Injectable()
 export class SqsWorkQueue extends WorkQueue {
+  /**
+   * A lease: a pointer whose taker died comes out again when its batch can be claimed. Longer, and one that was taken and not claimed
+   * would hold its batch up, because the message's wake queues only what has come to be claimable since it last looked.
+   */
+  readonly #visibilitySeconds: number;
   /** Polls that nobody waits for any more. */
   readonly #abandoned = new Set<Promise<void>>();
 
@@ -60,8 +65,10 @@ export class SqsWorkQueue extends WorkQueue {
     private readonly names: AwsNames,
     private readonly clock: Clock,
     private readonly log: Log,
+    settings: Settings,
   ) {
     super();
+    this.#visibilitySeconds = Math.ceil(settings.leaseMs / SECOND_MS);
   }
 
   /** @throws {StoreUnavailableError} where some were not taken; those that were come out all the same. */
@@ -152,7 +159,7 @@ export class SqsWorkQueue extends WorkQueue {
           QueueUrl: this.names.workQueueUrl,
           MaxNumberOfMessages: Math.min(limit, MESSAGES_PER_REQUEST),
           WaitTimeSeconds: waitSeconds,
-          VisibilityTimeout: WORK_QUEUE_VISIBILITY_SECONDS,
+          VisibilityTimeout: this.#visibilitySeconds,
         }),
       );
       return Messages ?? [];
@@ -188,11 +195,12 @@ export class SqsWorkQueue extends WorkQueue {
 
   /** Keeps a message from coming out again, until the function that it answers is called. */
   #keep(receiptHandle: string): Disarm {
+    const heartbeatMs = Math.floor((this.#visibilitySeconds * SECOND_MS) / HEARTBEATS_PER_VISIBILITY);
     let disarm: Disarm;
     const beat = (): void => {
-      disarm = this.clock.arm(plusMs(this.clock.now(), HEARTBEAT_MS), () => {
+      disarm = this.clock.arm(plusMs(this.clock.now(), heartbeatMs), () => {
         beat();
-        void this.#showIn(receiptHandle, WORK_QUEUE_VISIBILITY_SECONDS);
+        void this.#showIn(receiptHandle, this.#visibilitySeconds);
       });
     };
     beat();
