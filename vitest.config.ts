@@ -1,7 +1,12 @@
 import { defineConfig } from 'vitest/config';
 
 // Tests that start the server as it is shipped, and so need it built.
-const PROCESS_TESTS = ['test/chaos/kill.spec.ts', 'test/chaos/shutdown.spec.ts', 'test/flow/start.spec.ts'];
+const PROCESS_TESTS = [
+  'test/chaos/kill.spec.ts',
+  'test/chaos/ses.spec.ts',
+  'test/chaos/shutdown.spec.ts',
+  'test/flow/start.spec.ts',
+];
 // Tests that need an AWS endpoint: npm run test:localstack.
 const LOCALSTACK_TESTS = ['test/localstack/**/*.spec.ts'];
 // Tests of the image, which need Docker: npm run test:container.

@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { Environment } from '../../src/platform/config/settings.ts';
 import { type JsonObject, textAt } from '../support/json.ts';
 import { matching } from '../support/matching.ts';
 import { SesStandIn } from '../support/ses-stand-in.ts';
@@ -10,8 +9,8 @@ import { until } from '../support/until.ts';
 const LIMIT_MS = 20_000;
 const TEST_LIMIT_MS = 60_000; // it takes a few seconds where nothing else runs
 
-/** The whole application with MAIL=ses, from the API to what SES would deliver, whatever the engine. */
-export function describeSesFlow(engineEnv: () => Environment): void {
+/** The whole application with MAIL=ses, from the API to what SES would deliver, on the engine of the project. */
+export function describeSesFlow(): void {
   describe('mail through SES', { timeout: TEST_LIMIT_MS }, () => {
     let ses: SesStandIn;
     let app: TestApp;
@@ -25,7 +24,6 @@ export function describeSesFlow(engineEnv: () => Environment): void {
       vi.stubEnv('AWS_SECRET_ACCESS_KEY', process.env['AWS_SECRET_ACCESS_KEY'] ?? 'test');
       app = await startTestApp({
         env: {
-          ...engineEnv(),
           MAIL: 'ses',
           SES_CONFIGURATION_SET: 'belfry-mails',
           MAIL_FROM: 'News <news@example.com>',

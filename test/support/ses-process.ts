@@ -71,9 +71,9 @@ export class SesProcess implements AsyncDisposable {
         recipient: textAt(mail, 'recipient'),
         from: textAt(mail, 'from'),
         messageId: `<${textAt(mail, 'tags', 'message_key')}.${textAt(mail, 'messageId')}@ses>`,
-        beganAtMs: numberAt(mail, 'atMs'),
+        beganAtMs: numberAt(mail, 'beganAtMs'),
         atMs: numberAt(mail, 'atMs'),
-        isAnswered: true,
+        isAnswered: mail['isAnswered'] === true,
         bytes: numberAt(mail, 'bytes'),
       };
     }

@@ -48,7 +48,11 @@ export type SesCall = 'bulk' | 'single' | 'account';
 export interface SesReceived extends SesMail {
   /** SES's, as it was answered. */
   readonly messageId: string;
+  /** When the call came. */
+  readonly beganAtMs: number;
   readonly atMs: number;
+  /** False where the client is never told that it was taken. */
+  readonly isAnswered: boolean;
 }
 
 export interface SesOptions {
@@ -238,6 +242,7 @@ export class SesStandIn {
     request: IncomingMessage,
     response: ServerResponse,
   ): Promise<void> {
+    const beganAtMs = nowMs();
     const destinations = await readDestinations(kind, body);
     const recipients = destinations.map(({ recipient }) => recipient);
     this.#called(kind, destinations.length);
@@ -247,7 +252,12 @@ export class SesStandIn {
       misbehave(behaviour, request, response);
       return;
     }
-    const answers = await this.#take(kind, destinations, behaviour?.do === 'entry' ? behaviour : undefined);
+    const isAnswered = behaviour === undefined || ['entry', 'delay'].includes(behaviour.do);
+    const answers = await this.#take(destinations, {
+      behaviour: behaviour?.do === 'entry' ? behaviour : undefined,
+      beganAtMs,
+      isAnswered,
+    });
     if (!misbehave(behaviour, request, response)) {
       reply(
         response,
@@ -257,9 +267,11 @@ export class SesStandIn {
   }
 
   async #take(
-    kind: 'bulk' | 'single',
     destinations: readonly SesDestination[],
-    behaviour: SesBehaviour | undefined,
+    {
+      behaviour,
+      ...call
+    }: { readonly behaviour: SesBehaviour | undefined } & Pick<SesReceived, 'beganAtMs' | 'isAnswered'>,
   ): Promise<readonly JsonObject[]> {
     const configurationSet = destinations.flatMap((each) =>
       each.kind === 'mail' ? (each.mail.configurationSet ?? []) : [],
@@ -291,12 +303,12 @@ export class SesStandIn {
       if (destination.kind === 'lost') {
         this.lost += 1;
       } else {
-        taken.push({ ...destination.mail, messageId, atMs: nowMs() });
+        taken.push({ ...destination.mail, ...call, messageId, atMs: nowMs() });
       }
       return { Status: 'SUCCESS', MessageId: messageId };
     });
     await this.#record(taken);
-    return kind === 'bulk' ? answers : answers.slice(0, 1);
+    return answers;
   }
 
   /** Guide, Errors related to the sending quotas: one name, and the text says which of them. */
