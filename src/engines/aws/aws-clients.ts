@@ -85,17 +85,10 @@ export function openAwsClients(endpointUrl: string | undefined, metrics?: Metric
     // Not the queue: a long poll takes as long as there is nothing to do.
     const options = { step: 'initialize', name: 'storeLatency' } as const;
     dynamo.middlewareStack.add(
-      (next, { commandName }) =>
-        (args) =>
-          metrics.timeStore(`dynamodb.${commandName}`, () => next(args)),
+      (next, { commandName }) => metrics.timed(`dynamodb.${commandName}`, next),
       options,
     );
-    s3.middlewareStack.add(
-      (next, { commandName }) =>
-        (args) =>
-          metrics.timeStore(`s3.${commandName}`, () => next(args)),
-      options,
-    );
+    s3.middlewareStack.add((next, { commandName }) => metrics.timed(`s3.${commandName}`, next), options);
   }
   const documents = DynamoDBDocumentClient.from(dynamo, {
     // What is absent is not stored, so that `attribute_not_exists` says what it seems to say.

@@ -29,6 +29,14 @@ export class Metrics {
     });
   }
 
+  /** `call`, recording of each run how long it took, whatever came of it. */
+  timed<Parameters extends readonly unknown[], Result>(
+    operation: string,
+    call: (...parameters: Parameters) => Promise<Result>,
+  ): (...parameters: Parameters) => Promise<Result> {
+    return async (...parameters) => this.timeStore(operation, () => call(...parameters));
+  }
+
   /** Runs `call` and records how long it took, whatever came of it. */
   async timeStore<Result>(operation: string, call: () => Promise<Result>): Promise<Result> {
     const end = this.#storeLatency.startTimer({ operation });
