@@ -6,9 +6,10 @@ import { StoreUnavailableError } from '../platform/errors/domain-error.ts';
 import { Settings } from '../platform/config/settings.ts';
 import { Shutdown } from '../platform/lifecycle/shutdown.ts';
 import { Log } from '../platform/logging/log.ts';
+import { Tracing } from '../platform/tracing/tracing.ts';
 import { MessageStore } from '../schedule/message-store.ts';
 import { RenderError } from '../schedule/compiled-content.ts';
-import { ContentDamagedError, type Message, type MessageStatus } from '../schedule/message.ts';
+import { ContentDamagedError, type Message, type MessageStatus, traceOf } from '../schedule/message.ts';
 import type { BatchPointer, ClaimedBatch, InFlight } from './batch.ts';
 import { Channel, type Mail, type SendResult } from './channels/channel.ts';
 import type { Delivery } from './delivery.ts';
@@ -78,6 +79,7 @@ export class BatchWorker {
     private readonly mailMakers: MailMakers,
     private readonly stopper: MessageStopper,
     private readonly metrics: DeliveryMetrics,
+    private readonly tracing: Tracing,
     private readonly shutdown: Shutdown,
     private readonly clock: Clock,
     private readonly settings: Settings,
@@ -108,11 +110,10 @@ export class BatchWorker {
         return;
       }
       const run = await this.#begin(batch, lease);
-      try {
-        await this.#work(run);
-      } catch (error) {
-        await this.#endAfterMishap(run, error);
-      }
+      const attributes = { count: batch.count, try: batch.tries };
+      await this.tracing.run({ trace: traceOf(batch.messageKey), name: 'batch.work', attributes }, () =>
+        this.#workSafely(run),
+      );
     } catch (error) {
       if (!(error instanceof LeaseLostError)) {
         throw error;
@@ -120,6 +121,14 @@ export class BatchWorker {
       this.log.warn('batch.lease-lost', { message_key: batch.messageKey });
     } finally {
       lease.end();
+    }
+  }
+
+  async #workSafely(run: Run): Promise<void> {
+    try {
+      await this.#work(run);
+    } catch (error) {
+      await this.#endAfterMishap(run, error);
     }
   }
 
@@ -232,9 +241,17 @@ export class BatchWorker {
     const at = this.clock.now();
     run.lease.requireHeld(); // between the record and now, this process may have been stopped for longer than that
     run.isAsking = true;
-    const results = await this.channel.send(
-      ready.map(({ mail }) => mail),
-      run.lease.signal,
+    const results = await this.tracing.run(
+      {
+        trace: traceOf(run.message.key),
+        name: 'channel.send',
+        attributes: { channel: this.channel.name, count: ready.length },
+      },
+      () =>
+        this.channel.send(
+          ready.map(({ mail }) => mail),
+          run.lease.signal,
+        ),
     );
     const refusal = this.#take(run, ready, results, at);
     run.isAsking = false;

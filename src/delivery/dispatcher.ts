@@ -5,8 +5,9 @@ import { Clock, HOUR_MS, later, msBetween, plusMs } from '../platform/clock/cloc
 import { Settings } from '../platform/config/settings.ts';
 import { Shutdown } from '../platform/lifecycle/shutdown.ts';
 import { Log } from '../platform/logging/log.ts';
+import { Tracing } from '../platform/tracing/tracing.ts';
 import { MessageStore } from '../schedule/message-store.ts';
-import type { Message, Retry } from '../schedule/message.ts';
+import { type Message, type Retry, traceOf } from '../schedule/message.ts';
 import { type Batch, BATCH_SIZE, cutRanges } from './batch.ts';
 import { DeliveryStore, LeaseLostError } from './delivery-store.ts';
 import { WorkQueue } from './work-queue.ts';
@@ -27,6 +28,7 @@ export class Dispatcher {
     private readonly deliveries: DeliveryStore,
     private readonly subscribers: SubscriberStore,
     private readonly queue: WorkQueue,
+    private readonly tracing: Tracing,
     private readonly shutdown: Shutdown,
     private readonly clock: Clock,
     private readonly settings: Settings,
@@ -38,6 +40,12 @@ export class Dispatcher {
    * queue again; finishes a message that has nothing left. Ends quietly where the lease is lost: another one goes on then.
    */
   async dispatch(message: Message, token: string): Promise<void> {
+    await this.tracing.run({ trace: traceOf(message.key), name: 'message.dispatch' }, () =>
+      this.#dispatch(message, token),
+    );
+  }
+
+  async #dispatch(message: Message, token: string): Promise<void> {
     try {
       if (message.retry) {
         await this.#reopen(message, message.retry, token);

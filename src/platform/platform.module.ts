@@ -13,11 +13,12 @@ import { openSigningKey, SigningKey } from './http/signing-key.ts';
 import { Shutdown } from './lifecycle/shutdown.ts';
 import { LoggingModule } from './logging/logging.module.ts';
 import { MetricsModule } from './metrics/metrics.module.ts';
+import { TracingModule } from './tracing/tracing.module.ts';
 
 /** Everything that knows nothing about messages. */
 @Global()
 @Module({
-  imports: [SettingsModule, LoggingModule, AuthModule, HealthModule, MetricsModule],
+  imports: [SettingsModule, LoggingModule, AuthModule, HealthModule, MetricsModule, TracingModule],
   providers: [
     { provide: Clock, useClass: SystemClock },
     { provide: SigningKey, useFactory: openSigningKey, inject: [Settings] },
@@ -26,6 +27,6 @@ import { MetricsModule } from './metrics/metrics.module.ts';
     PageCursors,
     Shutdown,
   ],
-  exports: [Clock, SigningKey, PageCursors, Shutdown, AuthModule, HealthModule, MetricsModule],
+  exports: [Clock, SigningKey, PageCursors, Shutdown, AuthModule, HealthModule, MetricsModule, TracingModule],
 })
 export class PlatformModule {}

@@ -205,6 +205,11 @@ export function isMessageKey(text: string): text is MessageKey {
   return MESSAGE_KEY_PATTERN.test(text);
 }
 
+/** The trace of a message: the digits of its key, which are as many as a trace id has (W3C Trace Context). */
+export function traceOf(key: MessageKey): string {
+  return key.replaceAll('-', '');
+}
+
 /** Deliveries that have no outcome yet. */
 export function pendingCount(counts: Counts): number {
   return counts.subscribers - counts.sent - counts.failed - counts.skipped - counts.unknown;

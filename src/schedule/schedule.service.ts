@@ -7,6 +7,7 @@ import { Settings } from '../platform/config/settings.ts';
 import { assertNever } from '../platform/errors/assert-never.ts';
 import { DomainError, InvalidInputError } from '../platform/errors/domain-error.ts';
 import { VersionMismatchError } from '../platform/errors/version-mismatch-error.ts';
+import { Tracing } from '../platform/tracing/tracing.ts';
 import { compileContent } from './compiled-content.ts';
 import {
   type Content,
@@ -33,6 +34,7 @@ import {
   type Retry,
   RETRYABLE_OUTCOMES,
   type RetryableOutcome,
+  traceOf,
 } from './message.ts';
 import { judgeLateness } from './missed-rule.ts';
 import { WakeSignal } from './wake-signal.ts';
@@ -77,6 +79,7 @@ export class ScheduleService {
     private readonly messages: MessageStore,
     private readonly groups: GroupStore,
     private readonly wakes: WakeSignal,
+    private readonly tracing: Tracing,
     private readonly clock: Clock,
     private readonly settings: Settings,
   ) {}
@@ -93,9 +96,7 @@ export class ScheduleService {
     const audience = await this.groups.find(group);
     const answer = JSON.stringify(answerScheduled(message, audience));
 
-    const result = await this.messages.create(
-      message,
-      content,
+    const idempotency =
       idempotencyKey === undefined
         ? undefined
         : {
@@ -103,7 +104,10 @@ export class ScheduleService {
             fingerprint: fingerprint(draft, content),
             answer,
             expiresAt: plusMs(now, IDEMPOTENCY_MS),
-          },
+          };
+    const result = await this.tracing.run(
+      { trace: traceOf(message.key), name: 'message.schedule', isRoot: true, attributes: { group } },
+      () => this.messages.create(message, content, idempotency),
     );
 
     switch (result.kind) {

@@ -50,7 +50,7 @@ async function up(file: string, key: string, ...args: readonly string[]): Promis
     return stdout;
   };
   onTestFinished(async () => {
-    await compose('down', '--volumes', '--remove-orphans', '--timeout', '5');
+    await compose('down', '--volumes', '--remove-orphans', '--rmi', 'local', '--timeout', '5');
   });
   await compose('up', '--detach', '--build', ...args);
   const server = new RemoteServer(`http://127.0.0.1:${belfryPort}`, key);

@@ -11,6 +11,7 @@ import { Worker } from '../../src/delivery/worker.ts';
 import { type Environment, parseSettings } from '../../src/platform/config/settings.ts';
 import { Shutdown } from '../../src/platform/lifecycle/shutdown.ts';
 import { Metrics } from '../../src/platform/metrics/metrics.ts';
+import { Tracing } from '../../src/platform/tracing/tracing.ts';
 import { Log } from '../../src/platform/logging/log.ts';
 import type { Delivery } from '../../src/delivery/delivery.ts';
 import { type Draft, ScheduleService } from '../../src/schedule/schedule.service.ts';
@@ -74,15 +75,17 @@ export class Belfry {
     const log = new Log(pino({ level: 'silent' }));
     const wakes = new WakeSignal();
     const metrics = new DeliveryMetrics(new Metrics());
+    const tracing = new Tracing(undefined);
     this.engine = engine;
     this.channel = channel;
     this.shutdown = new Shutdown(clock, settings, log);
-    this.schedule = new ScheduleService(messages, groups, wakes, clock, settings);
+    this.schedule = new ScheduleService(messages, groups, wakes, tracing, clock, settings);
     const dispatcher = new Dispatcher(
       messages,
       deliveries,
       subscribers,
       queue,
+      tracing,
       this.shutdown,
       clock,
       settings,
@@ -98,6 +101,7 @@ export class Belfry {
       new MailMakers(messages, groups, settings),
       new MessageStopper(messages, log),
       metrics,
+      tracing,
       this.shutdown,
       clock,
       settings,

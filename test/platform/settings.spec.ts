@@ -39,6 +39,7 @@ describe('parseSettings', () => {
       maxAttempts: 30,
       retryBaseMs: 30_000,
       leaseMs: 60_000,
+      otlpEndpoint: undefined,
       bodyLimitBytes: 10_485_760,
       shutdownGraceMs: 25_000,
       signingSecret: undefined,

@@ -74,6 +74,8 @@ export class Settings {
   /** How long work in hand may take once the process was asked to stop. */
   readonly shutdownGraceMs: number;
   readonly signingSecret: string | undefined;
+  /** Where traces are sent; absent: nowhere. */
+  readonly otlpEndpoint: string | undefined;
 
   constructor(values: Settings) {
     this.port = values.port;
@@ -97,6 +99,7 @@ export class Settings {
     this.bodyLimitBytes = values.bodyLimitBytes;
     this.shutdownGraceMs = values.shutdownGraceMs;
     this.signingSecret = values.signingSecret;
+    this.otlpEndpoint = values.otlpEndpoint;
     Object.freeze(this);
   }
 }
@@ -206,6 +209,7 @@ export function parseSettings(env: Environment): Settings {
       max: SHUTDOWN_GRACE_MAX_MS,
     }),
     signingSecret: reader.secret('SIGNING_SECRET', SIGNING_SECRET_MIN_LENGTH),
+    otlpEndpoint: reader.httpUrl('OTEL_EXPORTER_OTLP_ENDPOINT'),
   });
   if (reader.faults.length > 0) {
     throw new SettingsError(reader.faults);
