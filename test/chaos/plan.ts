@@ -111,6 +111,8 @@ class Planner {
   readonly #random: Random;
   readonly #maxAttempts: number;
   #hangsLeft = HANGS_MAX;
+  /** Since the run began. */
+  #dueTimesMs: readonly number[] = [];
 
   constructor(seed: number) {
     this.#seed = seed;
@@ -124,6 +126,7 @@ class Planner {
     const smtpConnections = random.pick(SMTP_CONNECTIONS[engine]);
     const groups = this.#groups();
     const messages = this.#messages(groups, DELIVERIES_MAX[engine]);
+    this.#dueTimesMs = messages.map(({ postAfterMs, dueInMs }) => postAfterMs + dueInMs);
     const expected = messages
       .filter(({ steps }) => steps.every((step) => step.do !== 'cancel'))
       .reduce((sum, { group }) => sum + sizeOf(groups, group), 0);
@@ -229,7 +232,7 @@ class Planner {
           do: random.chance(0.7) ? 'unsubscribe' : 'remove',
           group: name,
           emails: [email],
-          when: random.chance(0.3) ? { mails: undefined, limitMs: 0 } : this.#moment(expected),
+          when: random.chance(0.3) ? { mails: undefined, limitMs: 0 } : this.#momentOfPeople(expected),
         });
       }
       if (random.chance(0.5)) {
@@ -238,11 +241,15 @@ class Planner {
           do: 'add',
           group: name,
           emails: Array.from({ length: count }, (_, number) => `Newcomer-${number}@${name}.example.com`),
-          when: this.#moment(expected),
+          when: this.#momentOfPeople(expected),
         });
       }
     }
     return steps;
+  }
+
+  #momentOfPeople(expected: number): Moment {
+    return this.#random.chance(0.3) ? this.#momentOfDispatch() : this.#moment(expected);
   }
 
   #onlyProcess(expected: number): ProcessPlan {
@@ -280,7 +287,7 @@ class Planner {
 
   #processStep(expected: number, mustReturn: boolean): ProcessStep {
     const random = this.#random;
-    const when = this.#moment(expected);
+    const when = random.chance(0.2) ? this.#momentOfDispatch() : this.#moment(expected);
     const kind = random.pick(['kill', 'kill', 'kill', 'stop', 'terminate'] as const);
     if (kind === 'stop') {
       // Mostly longer than a lease; else as long as a pause of a busy machine.
@@ -301,6 +308,11 @@ class Planner {
 
   #inOrder(count: number, make: () => ProcessStep): readonly ProcessStep[] {
     return Array.from({ length: count }, make).toSorted((a, b) => (a.when.mails ?? 0) - (b.when.mails ?? 0));
+  }
+
+  /** Just after a message's time has come: batches are being cut, and nothing is sent yet. */
+  #momentOfDispatch(): Moment {
+    return { mails: undefined, limitMs: this.#random.pick(this.#dueTimesMs) + this.#random.integer(0, 300) };
   }
 
   #moment(expected: number): Moment {
