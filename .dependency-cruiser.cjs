@@ -76,7 +76,19 @@ module.exports = {
       comment: 'What is shipped must not need what is not.',
       severity: 'error',
       from: { path: '^src/' },
-      to: { path: '^(test|bench|demo)/' },
+      to: { path: '^(test|bench|demo|infra)/' },
+    },
+    {
+      name: 'infra-reads-definitions',
+      comment:
+        'What is deployed is described without running the application: of its source, only what says what there is to be (and types).',
+      severity: 'error',
+      from: { path: '^infra/' },
+      to: {
+        path: '^src/',
+        pathNot: '^src/(engines/aws/(tables|work-queue-definition)|delivery/delivery)\\.ts$',
+        dependencyTypesNot: ['type-only'],
+      },
     },
     {
       name: 'no-undeclared-dependency',

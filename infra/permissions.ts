@@ -1,0 +1,126 @@
+import { Aws } from 'aws-cdk-lib';
+import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
+import type { TableDefinition } from '../src/engines/aws/tables.ts';
+
+/*
+ * What the application may do, in each of its roles: written by hand, statement by statement, and no more and no less than its code calls,
+ * which test/infra/roles.spec.ts reads off the code. A transaction takes the permission of each of its items.
+ */
+
+/** What the statements are about. */
+export interface PermissionScope {
+  /** TABLE_PREFIX. */
+  readonly tablePrefix: string;
+  readonly contentBucket: string;
+  readonly workQueueArn: string;
+}
+
+/** It stores, lists and changes; it sends nothing, and has nothing to do with the queue. */
+export function apiPermissions(scope: PermissionScope): readonly PolicyStatement[] {
+  return [
+    allow(
+      'Groups',
+      [table(scope, 'groups')],
+      ['dynamodb:BatchGetItem', 'dynamodb:DeleteItem', 'dynamodb:GetItem', 'dynamodb:UpdateItem'],
+    ),
+    allow('GroupsByName', [index(scope, 'groups', 'by_name')], ['dynamodb:Query']),
+    allow(
+      'Subscribers',
+      [table(scope, 'subscribers')],
+      [
+        'dynamodb:BatchGetItem',
+        'dynamodb:DeleteItem',
+        'dynamodb:GetItem',
+        'dynamodb:PutItem',
+        'dynamodb:Query',
+      ],
+    ),
+    allow(
+      'Messages',
+      [table(scope, 'messages')],
+      [
+        'dynamodb:BatchGetItem',
+        'dynamodb:GetItem',
+        'dynamodb:PutItem',
+        'dynamodb:Query',
+        'dynamodb:UpdateItem',
+      ],
+    ),
+    allow('MessagesByTime', [index(scope, 'messages', 'by_time')], ['dynamodb:Query']),
+    allow('Deliveries', [table(scope, 'deliveries')], ['dynamodb:BatchGetItem', 'dynamodb:Query']),
+    allow(
+      'Content',
+      [contents(scope)],
+      [
+        's3:DeleteObject', // of a message that was not recorded
+        's3:GetObject',
+        's3:PutObject',
+        's3:PutObjectTagging',
+      ],
+    ),
+    // Otherwise S3 says of content that is missing that it is forbidden.
+    allow('MissingContent', [bucket(scope)], ['s3:ListBucket']),
+  ];
+}
+
+/** It finds what is due, delivers it, and sweeps content that no message needs. */
+export function workerPermissions(scope: PermissionScope): readonly PolicyStatement[] {
+  return [
+    allow('Groups', [table(scope, 'groups')], ['dynamodb:GetItem']),
+    allow('Subscribers', [table(scope, 'subscribers')], ['dynamodb:Query']),
+    allow(
+      'Messages',
+      [table(scope, 'messages')],
+      ['dynamodb:BatchGetItem', 'dynamodb:ConditionCheckItem', 'dynamodb:GetItem', 'dynamodb:UpdateItem'],
+    ),
+    // The scan happens once in the life of an installation, to find the oldest hour.
+    allow('MessagesDue', [index(scope, 'messages', 'due')], ['dynamodb:Query', 'dynamodb:Scan']),
+    allow(
+      'Deliveries',
+      [table(scope, 'deliveries')],
+      [
+        'dynamodb:ConditionCheckItem',
+        'dynamodb:GetItem',
+        'dynamodb:PutItem',
+        'dynamodb:Query',
+        'dynamodb:UpdateItem',
+      ],
+    ),
+    allow(
+      'Content',
+      [contents(scope)],
+      [
+        's3:DeleteObject', // the sweeper
+        's3:GetObject',
+        's3:PutObjectTagging', // a change of a message labels its content anew; both roles have this code
+      ],
+    ),
+    allow('ContentList', [bucket(scope)], ['s3:ListBucket']),
+    allow(
+      'WorkQueue',
+      [scope.workQueueArn],
+      ['sqs:ChangeMessageVisibility', 'sqs:DeleteMessage', 'sqs:ReceiveMessage', 'sqs:SendMessage'],
+    ),
+  ];
+}
+
+function allow(sid: string, resources: string[], actions: string[]): PolicyStatement {
+  return new PolicyStatement({ sid, resources, actions });
+}
+
+function table({ tablePrefix }: PermissionScope, name: TableDefinition['name']): string {
+  return `arn:${Aws.PARTITION}:dynamodb:${Aws.REGION}:${Aws.ACCOUNT_ID}:table/${tablePrefix}${name}`;
+}
+
+function index(scope: PermissionScope, name: TableDefinition['name'], indexName: string): string {
+  return `${table(scope, name)}/index/${indexName}`;
+}
+
+function bucket({ contentBucket }: PermissionScope): string {
+  return `arn:${Aws.PARTITION}:s3:::${contentBucket}`;
+}
+
+/** `{group}/{message_key}/{sha256}`, and no other key. */
+function contents(scope: PermissionScope): string {
+  return `${bucket(scope)}/*/*/*`;
+}
