@@ -14,6 +14,7 @@ type Needed = Role | 'nobody';
 const NEEDED: Readonly<Record<string, Needed>> = {
   'GET /health/live': 'nobody',
   'GET /health/ready': 'nobody',
+  'GET /metrics': 'reader',
   'GET /v1/groups': 'reader',
   'GET /v1/groups/{group}': 'reader',
   'PUT /v1/groups/{group}': 'admin',

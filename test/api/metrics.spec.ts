@@ -26,7 +26,7 @@ it('counts deliveries by channel and outcome, and says how late messages are and
     body: { subject: 'News', body: 'News', schedule_on: scheduleOn },
   });
 
-  const metrics = await until('The message is sent', 10_000, async () => {
+  const metrics = await until('The message is sent', 30_000, async () => {
     const text = await metricsOf(app);
     return text.includes('outcome="sent"') ? text : undefined;
   });

@@ -304,8 +304,8 @@ function isTelling(docs: JsonObject): boolean {
 
 async function theirTimeComes(): Promise<void> {
   clock.set(AFTER_THE_EXAMPLES);
-  await until('the message of the example is sent', 10_000, async () => {
-    clock.advance(10);
+  await until('the message of the example is sent', 30_000, async () => {
+    clock.advance(100); // so that the next scan comes soon
     const { body } = await app.request('GET', '/v1/groups/serverless/schedule/latest');
     return body['status'] === 'sent' ? true : undefined;
   });
