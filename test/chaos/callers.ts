@@ -70,6 +70,12 @@ export class Callers {
         case 'resume':
           await this.#resume(message);
           break;
+        case 'retry-failed':
+          await this.#retry(message, 'failed');
+          break;
+        case 'retry-unknown':
+          await this.#retry(message, 'unknown');
+          break;
       }
     }
   }
@@ -108,6 +114,7 @@ export class Callers {
       onUnknown,
       posted,
       pauses: [],
+      retries: [],
     };
     this.messages.push(message);
     for (const { answer: repeated } of repeats === 'later' ? [await post()] : others) {
@@ -142,6 +149,13 @@ export class Callers {
     // Asked again after an answer was lost, it may be finished by now.
     await this.#isDone(answer, message);
     pause.resumed = exchange;
+  }
+
+  async #retry(message: AskedMessage, outcome: 'failed' | 'unknown'): Promise<void> {
+    const { answer, exchange } = await this.#ask('POST', `${pathOf(message)}/retry?outcome=${outcome}`);
+    // 409 where it has not begun.
+    this.#require(answer, [200, 409], `A retry of ${message.key}`);
+    message.retries.push(exchange);
   }
 
   /** False where it was too late: the message must be finished then. */

@@ -327,6 +327,7 @@ function aMessage(changes: Partial<AskedMessage>): AskedMessage {
     onUnknown: 'resend',
     posted: POSTED,
     pauses: [],
+    retries: [],
     ...changes,
   };
 }

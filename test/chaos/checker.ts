@@ -175,7 +175,10 @@ class Checker {
     const { subscribers, pending, sent, failed, skipped, unknown } = state.counts;
     const status = cancelled ? 'cancelled' : 'sent';
     if (state.status !== status || pending !== 0) {
-      this.#fault('unfinished', `Message ${key} is ${state.status}, not ${status}, with ${pending} pending.`);
+      this.#fault(
+        'unfinished',
+        `Message ${key} is ${state.status} with ${pending} pending; it should be ${status} with none.`,
+      );
     }
     if (sent + failed + skipped + unknown !== subscribers) {
       this.#fault('wrong', `The counts of message ${key} do not add up: ${JSON.stringify(state.counts)}.`);

@@ -107,7 +107,7 @@ export class Clients {
       askedAtMs,
       acknowledge: (answer, posted) => {
         const key = textAt(bodyOf(answer, 201), 'key');
-        this.messages.push({ key, group, dueAtMs, onUnknown, posted, pauses: [] });
+        this.messages.push({ key, group, dueAtMs, onUnknown, posted, pauses: [], retries: [] });
       },
     };
   }

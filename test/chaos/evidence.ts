@@ -28,6 +28,7 @@ export interface AskedMessage {
   readonly posted: Exchange;
   cancelled?: Exchange;
   readonly pauses: Pause[];
+  readonly retries: Exchange[];
 }
 
 export interface Pause {

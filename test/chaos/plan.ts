@@ -58,7 +58,12 @@ export interface MessagePlan {
   /** The same POST with the same Idempotency-Key: once more after it was answered, or twice at the same moment. */
   readonly repeats: 'not' | 'later' | 'at-once';
   /** One after the other, once it is posted; mails of this message, and the time since the step before. */
-  readonly steps: readonly { readonly do: 'cancel' | 'pause' | 'resume'; readonly when: Moment }[];
+  readonly steps: readonly MessageStep[];
+}
+
+export interface MessageStep {
+  readonly do: 'cancel' | 'pause' | 'resume' | 'retry-failed' | 'retry-unknown';
+  readonly when: Moment;
 }
 
 export interface PeopleStep {
@@ -204,7 +209,16 @@ class Planner {
     const within = { mails: random.integer(1, Math.max(1, size)), limitMs: LAST_MOMENT_MS };
     const when = random.chance(0.3) ? early : within;
     const later = { mails: undefined, limitMs: random.integer(500, 4_000) };
-    switch (random.pick(['cancel', 'pause', 'pause-and-cancel', 'nothing', 'nothing', 'nothing'] as const)) {
+    const stories = [
+      'cancel',
+      'pause',
+      'pause-and-cancel',
+      'retry',
+      'nothing',
+      'nothing',
+      'nothing',
+    ] as const;
+    switch (random.pick(stories)) {
       case 'cancel':
         return [{ do: 'cancel', when }];
       case 'pause':
@@ -216,6 +230,13 @@ class Planner {
         return [
           { do: 'pause', when },
           { do: 'cancel', when: later },
+        ];
+      case 'retry':
+        return [
+          {
+            do: random.pick(['retry-failed', 'retry-unknown']),
+            when: { mails: size, limitMs: LAST_MOMENT_MS },
+          },
         ];
       case 'nothing':
         return [];

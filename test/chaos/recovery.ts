@@ -22,8 +22,8 @@ export interface Course {
 }
 
 /**
- * What each kill cost after which there was something to recover. Messages that a caller paused or cancelled do not count: they wait for
- * something else.
+ * What each kill cost after which there was something to recover. Messages that a caller paused, cancelled or retried do not
+ * count: they wait for something else.
  */
 export function recoveriesOf(kills: readonly Kill[], course: Course): readonly Recovery[] {
   return kills.flatMap((kill) => recoveryAfter(kill, course) ?? []);
@@ -35,7 +35,7 @@ function recoveryAfter(
 ): Recovery | undefined {
   const finishes = messages
     .filter(({ dueAtMs, posted }) => dueAtMs < atMs && posted.answeredAtMs < atMs)
-    .filter(({ pauses, cancelled }) => pauses.length === 0 && !cancelled)
+    .filter(({ pauses, retries, cancelled }) => pauses.length + retries.length === 0 && !cancelled)
     .map(({ key }) => ({ key, finishMs: finishedAtMs.get(key) ?? Number.POSITIVE_INFINITY }))
     .filter(({ finishMs }) => finishMs > atMs);
   if (finishes.length === 0 || fromMs === undefined) {

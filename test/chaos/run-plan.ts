@@ -194,9 +194,10 @@ class Run {
   async #watch(): Promise<void> {
     while (!this.#isOver) {
       for (const { group, key } of this.#unfinished()) {
+        const lookedAtMs = nowMs(); // what somebody asks for meanwhile may not be in the answer
         const state = await readMessage(this.#callers, group, key);
         if (isFinished(state) && state.counts.pending === 0) {
-          this.#finishedAtMs.set(key, nowMs());
+          this.#finishedAtMs.set(key, lookedAtMs);
         }
       }
       await delay(WATCH_EVERY_MS);
@@ -212,7 +213,10 @@ class Run {
   }
 
   #unfinished(): Callers['messages'] {
-    return this.#callers.messages.filter(({ key }) => !this.#finishedAtMs.has(key));
+    return this.#callers.messages.filter(({ key, retries }) => {
+      const lastAskedAtMs = retries.at(-1)?.answeredAtMs ?? Number.NEGATIVE_INFINITY;
+      return (this.#finishedAtMs.get(key) ?? Number.NEGATIVE_INFINITY) <= lastAskedAtMs;
+    });
   }
 }
 
