@@ -60,9 +60,11 @@ interface Run {
   isAsking: boolean;
 }
 
-// What fails for a reason that nobody foresaw is mostly over at the next try, or never. With the delays between them this many tries
+// What fails for a reason that nobody foresaw is mostly over at the next try, or never. With the delays between them this many
 // take about an hour: time for a deployment that mends it.
-const MAX_TRIES = 8;
+const MAX_MISHAPS = 8;
+// A process that is killed takes its batches with it, whatever they are: only a batch that none survives is to blame.
+const MAX_LOSSES = 50;
 
 // All mails of a window are in memory at once; those of large messages go in smaller windows.
 const WINDOW_BYTES = 16 * 1024 * 1024;
@@ -105,8 +107,8 @@ export class BatchWorker {
     const { deliveries, clock, log } = this;
     const lease = new BatchLease(batch, { deliveries, clock, log, leaseMs: this.settings.leaseMs });
     try {
-      if (batch.tries > MAX_TRIES) {
-        await this.#setAside(batch, `Its worker was lost ${MAX_TRIES} times in a row.`);
+      if (batch.tries > MAX_LOSSES) {
+        await this.#setAside(batch, `Its worker was lost ${MAX_LOSSES} times in a row.`);
         return;
       }
       const run = await this.#begin(batch, lease);
@@ -359,12 +361,13 @@ export class BatchWorker {
       await this.#advance(run, undefined);
     }
     const reason = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
-    if (batch.tries >= MAX_TRIES) {
+    const mishaps = batch.mishaps + 1;
+    if (mishaps >= MAX_MISHAPS) {
       await this.#setAside(batch, reason);
       return;
     }
     const now = this.clock.now();
-    const retryAt = plusMs(now, retryDelayMs(batch.tries, this.settings.retryBaseMs, Math.random));
+    const retryAt = plusMs(now, retryDelayMs(mishaps, this.settings.retryBaseMs, Math.random));
     await this.deliveries.putBack(batch, { error: reason, now }, retryAt);
   }
 

@@ -45,6 +45,8 @@ export interface ClaimedBatch extends Batch {
   readonly lease: Lease;
   /** How often it was claimed, this time included, since it last got on: an outcome was recorded, or it was settled or given back. */
   readonly tries: number;
+  /** How many of those tries ended with a mishap that nobody foresaw; the others with the loss of the worker. */
+  readonly mishaps: number;
   /** The subscribers who were being handed to the channel when the last worker was heard of: whoever of them has no outcome is in doubt. */
   readonly inFlight: InFlight | undefined;
 }

@@ -440,6 +440,7 @@ export function describeDeliveryStore(openEngine: OpenEngine): void {
           ...batch,
           lease: { token: WORKER, until: terms.until },
           tries: 1,
+          mishaps: 0,
           inFlight: undefined,
         });
       });
@@ -480,6 +481,7 @@ export function describeDeliveryStore(openEngine: OpenEngine): void {
           ...batch,
           lease: { token: 'another', until: plusMs(engine.clock.now(), LEASE_MS) },
           tries: 2,
+          mishaps: 0,
           inFlight: next,
         });
       });

@@ -43,6 +43,7 @@ const KEEP_MS = 400 * DAY_MS;
 
 export const BATCH_PREFIX = 'batch#';
 const IN_FLIGHT_ATTRIBUTES = ['in_flight_first', 'in_flight_last', 'in_flight_count'] as const;
+const TRIES_ATTRIBUTES = ['tries', 'mishaps'] as const;
 
 const claimable = `batch_state = :open AND available_at <= :now AND ${leaseFree}`;
 
@@ -116,7 +117,7 @@ export function advanceUpdate(
 ): ItemUpdate {
   update.set('lease_until', progress.leaseUntil.epochMilliseconds);
   if (progress.results.some(({ outcome }) => outcome)) {
-    update.remove('tries');
+    update.remove(...TRIES_ATTRIBUTES);
   }
   return next
     ? update
@@ -128,7 +129,7 @@ export function advanceUpdate(
 
 /** The lease ends, and nobody is in flight: the batch waits until `retryAt` or is settled. */
 export function settleUpdate(update: ItemUpdate, retryAt: Temporal.Instant | undefined): ItemUpdate {
-  update.remove(...LEASE_ATTRIBUTES, ...IN_FLIGHT_ATTRIBUTES, 'tries');
+  update.remove(...LEASE_ATTRIBUTES, ...IN_FLIGHT_ATTRIBUTES, ...TRIES_ATTRIBUTES);
   return retryAt
     ? update.set('available_at', retryAt.epochMilliseconds)
     : update.set('batch_state', 'settled').remove('error');
@@ -144,7 +145,7 @@ export function mishapUpdate(
     .remove(...LEASE_ATTRIBUTES)
     .set('error', mishap.error);
   return retryAt
-    ? update.set('available_at', retryAt.epochMilliseconds)
+    ? update.set('available_at', retryAt.epochMilliseconds).add('mishaps', 1)
     : update.set('batch_state', 'set_aside');
 }
 
@@ -168,7 +169,7 @@ export function reopenBatchUpdate(batch: BatchRecord, gone: Tally, now: Temporal
     .require('batch_state = :was', { ':was': batch.state })
     .set('batch_state', 'open')
     .set('available_at', now.epochMilliseconds)
-    .remove('tries', 'error');
+    .remove(...TRIES_ATTRIBUTES, 'error');
   for (const outcome of OUTCOMES) {
     update.add(tallyAttribute(outcome), -gone[outcome]);
   }
@@ -179,7 +180,7 @@ export function releaseUpdate(batch: ClaimedBatch, now: Temporal.Instant): ItemU
   return new ItemUpdate()
     .require('lease_token = :token', { ':token': batch.lease.token })
     .set('available_at', now.epochMilliseconds)
-    .remove(...LEASE_ATTRIBUTES, 'tries');
+    .remove(...LEASE_ATTRIBUTES, ...TRIES_ATTRIBUTES);
 }
 
 /** True where this very claim has taken the lease: its write was sent twice, and the answer to the first was lost. */
@@ -224,6 +225,7 @@ export function toClaimedBatch(item: Item): ClaimedBatch {
     ...toBatch(item),
     lease: { token: text(item, 'lease_token'), until: instant(item, 'lease_until') },
     tries: integer(item, 'tries'),
+    mishaps: optionalInteger(item, 'mishaps') ?? 0,
     inFlight:
       first !== undefined && last !== undefined
         ? { first, last, count: integer(item, 'in_flight_count') }

@@ -127,6 +127,7 @@ export class SqliteDeliveryStore extends DeliveryStore {
           ...toBatch(row),
           lease: { token: terms.token, until: terms.until },
           tries: integer(row, 'tries'),
+          mishaps: integer(row, 'mishaps'),
           inFlight:
             row['in_flight_first'] === null
               ? undefined
@@ -160,7 +161,7 @@ export class SqliteDeliveryStore extends DeliveryStore {
       this.database.run(
         `UPDATE batches SET in_flight_first = :nextFirst, in_flight_last = :nextLast, in_flight_count = :nextCount,
            lease_until = :leaseUntil,
-           tries = CASE WHEN :gotOn THEN 0 ELSE tries END
+           tries = CASE WHEN :gotOn THEN 0 ELSE tries END, mishaps = CASE WHEN :gotOn THEN 0 ELSE mishaps END
          WHERE ${thisBatch}`,
         {
           gotOn: progress.results.some(({ outcome }) => outcome) ? 1 : 0,
@@ -211,7 +212,8 @@ export class SqliteDeliveryStore extends DeliveryStore {
     return this.database.write(() => {
       this.#requireLease(batch, mishap.now);
       this.database.run(
-        `UPDATE batches SET lease_token = NULL, lease_until = NULL, available_at = :retryAt, error = :error WHERE ${thisBatch}`,
+        `UPDATE batches SET lease_token = NULL, lease_until = NULL, available_at = :retryAt, error = :error,
+           mishaps = mishaps + 1 WHERE ${thisBatch}`,
         {
           messageKey: batch.messageKey,
           first: batch.first,
@@ -265,7 +267,7 @@ export class SqliteDeliveryStore extends DeliveryStore {
   override release(batch: ClaimedBatch, now: Temporal.Instant): Promise<void> {
     return this.database.write(() => {
       this.database.run(
-        `UPDATE batches SET lease_token = NULL, lease_until = NULL, available_at = :now, tries = 0
+        `UPDATE batches SET lease_token = NULL, lease_until = NULL, available_at = :now, tries = 0, mishaps = 0
          WHERE ${thisBatch} AND lease_token = :token`,
         {
           messageKey: batch.messageKey,
@@ -346,7 +348,7 @@ export class SqliteDeliveryStore extends DeliveryStore {
 
   #endLease(batch: ClaimedBatch, availableAt: Temporal.Instant | undefined): void {
     this.database.run(
-      `UPDATE batches SET lease_token = NULL, lease_until = NULL, in_flight_first = NULL, in_flight_last = NULL, tries = 0,
+      `UPDATE batches SET lease_token = NULL, lease_until = NULL, in_flight_first = NULL, in_flight_last = NULL, tries = 0, mishaps = 0,
          available_at = COALESCE(:availableAt, available_at)
        WHERE ${thisBatch}`,
       {
@@ -494,7 +496,7 @@ export class SqliteDeliveryStore extends DeliveryStore {
     );
     this.database.run(`UPDATE deliveries SET outcome = NULL WHERE ${inBatch} AND ${inOutcomes}`, deliveries);
     this.database.run(
-      `UPDATE batches SET state = 'open', available_at = :now, tries = 0, error = NULL WHERE ${thisBatch}`,
+      `UPDATE batches SET state = 'open', available_at = :now, tries = 0, mishaps = 0, error = NULL WHERE ${thisBatch}`,
       { ...range, now: now.epochMilliseconds },
     );
     this.database.run(

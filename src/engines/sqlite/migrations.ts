@@ -143,6 +143,7 @@ const MIGRATIONS: readonly string[] = [
   ALTER TABLE messages ADD COLUMN retried_through TEXT;
   ALTER TABLE messages ADD COLUMN looked_at INTEGER;    -- when batches left behind were last looked for
   ALTER TABLE batches ADD COLUMN tries INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE batches ADD COLUMN mishaps INTEGER NOT NULL DEFAULT 0;
   ALTER TABLE batches ADD COLUMN error TEXT;
   ALTER TABLE batches ADD COLUMN left_count INTEGER NOT NULL DEFAULT 0; -- counted without a delivery, because they had left the group
   ALTER TABLE batches ADD COLUMN in_flight_count INTEGER NOT NULL DEFAULT 0;
