@@ -2,7 +2,6 @@ import { Aws, Duration, RemovalPolicy } from 'aws-cdk-lib';
 import { PolicyStatement, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import { BlockPublicAccess, Bucket, BucketEncryption } from 'aws-cdk-lib/aws-s3';
 import { Construct } from 'constructs';
-import { acknowledge } from './acknowledge.ts';
 
 // Long enough to look into what happened last quarter; they hold addresses of callers, so not for ever.
 const KEPT = Duration.days(90);
@@ -19,10 +18,6 @@ export class AccessLogs extends Construct {
       encryption: BucketEncryption.S3_MANAGED, // the only one that load balancers can write to
       lifecycleRules: [{ id: 'old-logs', expiration: KEPT }],
       removalPolicy: RemovalPolicy.RETAIN,
-    });
-    acknowledge(this.bucket, {
-      'AwsSolutions-S1':
-        'It is where access logs go: a log of its own would log the writing of logs for ever.',
     });
   }
 

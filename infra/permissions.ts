@@ -13,6 +13,9 @@ export interface PermissionScope {
   readonly tablePrefix: string;
   readonly contentBucket: string;
   readonly workQueueArn: string;
+  /** Identities of SES; none: any of the account. */
+  readonly senders: readonly string[];
+  readonly configurationSet: string;
 }
 
 /** It stores, lists and changes; it sends nothing, and has nothing to do with the queue. */
@@ -101,6 +104,11 @@ export function workerPermissions(scope: PermissionScope): readonly PolicyStatem
       [scope.workQueueArn],
       ['sqs:ChangeMessageVisibility', 'sqs:DeleteMessage', 'sqs:ReceiveMessage', 'sqs:SendMessage'],
     ),
+    allow(
+      'Mail',
+      [...identities(scope), sesArn('configuration-set', scope.configurationSet)],
+      ['ses:SendBulkEmail', 'ses:SendBulkTemplatedEmail', 'ses:SendEmail', 'ses:SendRawEmail'],
+    ),
   ];
 }
 
@@ -123,4 +131,13 @@ function bucket({ contentBucket }: PermissionScope): string {
 /** `{group}/{message_key}/{sha256}`, and no other key. */
 function contents(scope: PermissionScope): string {
   return `${bucket(scope)}/*/*/*`;
+}
+
+/** What mail may be sent from. */
+function identities({ senders }: PermissionScope): string[] {
+  return (senders.length === 0 ? ['*'] : senders).map((sender) => sesArn('identity', sender));
+}
+
+function sesArn(type: 'identity' | 'configuration-set', name: string): string {
+  return `arn:${Aws.PARTITION}:ses:${Aws.REGION}:${Aws.ACCOUNT_ID}:${type}/${name}`;
 }

@@ -5,7 +5,7 @@ import { AwsSubscriberStore } from '../../src/engines/aws/subscriber-store.ts';
 import { SqsWorkQueue } from '../../src/engines/aws/work-queue.ts';
 import { parseSettings } from '../../src/platform/config/settings.ts';
 import { Log } from '../../src/platform/logging/log.ts';
-import { openAwsGround } from '../localstack/aws-ground.ts';
+import { type AwsGround, openAwsGround } from '../localstack/aws-ground.ts';
 import { anInstant } from '../support/builders.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import type { Engine } from './engine.ts';
@@ -15,7 +15,11 @@ const SILENT_LOG = new Log({ debug: ignore, info: ignore, warn: ignore, error: i
 
 /** The engine `aws`, on tables, a bucket and a queue of its own at AWS_ENDPOINT_URL; it removes them when it is closed. */
 export async function openAws(): Promise<Engine> {
-  const ground = await openAwsGround();
+  return openAwsOn(await openAwsGround());
+}
+
+/** The engine `aws` on what is there. */
+export function openAwsOn(ground: Pick<AwsGround, 'clients' | 'names' | 'close'>): Engine {
   const { clients, names } = ground;
   const clock = new ManualClock(anInstant());
   return {

@@ -36,7 +36,7 @@ export interface AwsGround {
 }
 
 /** Tables and a bucket, on which one ground may follow another. */
-type Lot = Omit<InfrastructurePlan, 'workQueueName'>;
+export type Lot = Omit<InfrastructurePlan, 'workQueueName'>;
 
 // Emptying tables of more than that costs as much as making others.
 const MOST_ITEMS_TO_REMOVE = 200;
@@ -120,7 +120,7 @@ async function withClients(work: (clients: AwsClients) => Promise<void>): Promis
 }
 
 /** True where it is empty now; false where a test has left too much in it, or has removed some of it. */
-async function clear(clients: AwsClients, { tablePrefix, contentBucket }: Lot): Promise<boolean> {
+export async function clear(clients: AwsClients, { tablePrefix, contentBucket }: Lot): Promise<boolean> {
   const names = tableNames(tablePrefix);
   const cleared = await Promise.all([
     clearBucket(clients, contentBucket),
@@ -167,7 +167,7 @@ async function clearBucket({ s3 }: AwsClients, Bucket: string): Promise<boolean>
   return isTruncated !== true;
 }
 
-async function removeLot(clients: AwsClients, { tablePrefix, contentBucket }: Lot): Promise<void> {
+export async function removeLot(clients: AwsClients, { tablePrefix, contentBucket }: Lot): Promise<void> {
   const { dynamo, s3 } = clients;
   const tables = Object.values(tableNames(tablePrefix));
   await Promise.all(tables.map((TableName) => dynamo.send(new DeleteTableCommand({ TableName }))));
@@ -177,7 +177,7 @@ async function removeLot(clients: AwsClients, { tablePrefix, contentBucket }: Lo
   await s3.send(new DeleteBucketCommand({ Bucket: contentBucket }));
 }
 
-async function removeQueues({ sqs }: AwsClients, workQueueName: string): Promise<void> {
+export async function removeQueues({ sqs }: AwsClients, workQueueName: string): Promise<void> {
   const names = [workQueueName, deadLetterQueueName(workQueueName)];
   await Promise.all(
     names.map(async (QueueName) => {
