@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { SubscriberStore } from '../groups/subscriber-store.ts';
 import type { Subscriber, SubscriberKey } from '../groups/subscriber.ts';
-import { Clock, isReached, plusMs } from '../platform/clock/clock.ts';
+import { Clock, isReached, later, plusMs } from '../platform/clock/clock.ts';
 import { StoreUnavailableError } from '../platform/errors/domain-error.ts';
 import { Settings } from '../platform/config/settings.ts';
 import { Shutdown } from '../platform/lifecycle/shutdown.ts';
@@ -27,6 +27,7 @@ import {
   endWithoutSending,
   type RetryRules,
 } from './next-state.ts';
+import { Pacer } from './rate/pacer.ts';
 import { batchRetryDelayMs, retryDelayMs, type Wait } from './retry.ts';
 import { WorkQueue } from './work-queue.ts';
 
@@ -54,6 +55,8 @@ interface Run {
   attempts: Report['attempts'];
   /** Deferred, throttled, or in doubt and to be sent again: the batch waits for them. */
   readonly waiting: Wait[];
+  /** When the rest is to be tried that has not had its turn; absent where all has. */
+  laterAt: Temporal.Instant | undefined;
   /** As the ledger last said. */
   status: MessageStatus;
   /** The channel has been asked, and its answer is not in `unreported`: those in flight are in doubt until then. */
@@ -65,6 +68,9 @@ interface Run {
 const MAX_MISHAPS = 8;
 // A process that is killed takes its batches with it, whatever they are: only a batch that none survives is to blame.
 const MAX_LOSSES = 50;
+
+const USED_UP =
+  "The account's quota of mails in 24 hours is used up. Resume the message when there is room again, or have the quota raised.";
 
 // All mails of a window are in memory at once; those of large messages go in smaller windows.
 const WINDOW_BYTES = 16 * 1024 * 1024;
@@ -80,6 +86,7 @@ export class BatchWorker {
     private readonly channel: Channel,
     private readonly mailMakers: MailMakers,
     private readonly stopper: MessageStopper,
+    private readonly pacer: Pacer,
     private readonly metrics: DeliveryMetrics,
     private readonly tracing: Tracing,
     private readonly shutdown: Shutdown,
@@ -131,6 +138,8 @@ export class BatchWorker {
       await this.#work(run);
     } catch (error) {
       await this.#endAfterMishap(run, error);
+    } finally {
+      this.pacer.leave(run);
     }
   }
 
@@ -148,6 +157,7 @@ export class BatchWorker {
       goneInDoubt: 0,
       attempts: undefined,
       waiting: [],
+      laterAt: undefined,
       status: message.status,
       isAsking: false,
     };
@@ -212,16 +222,33 @@ export class BatchWorker {
   /** False where the batch is to be given back before its end: the message or the process stops. */
   async #sendAll(run: Run, open: readonly Open[], mailMaker: MailMaker): Promise<boolean> {
     const windowSize = this.#windowSize(run.message);
-    for (let start = 0; start < open.length; start += windowSize) {
-      if (this.shutdown.isStopping) {
+    for (let start = 0; start < open.length;) {
+      const wanted = Math.min(windowSize, open.length - start);
+      const turn = await this.pacer.take(run, wanted, () => this.#recordBeforeWaiting(run));
+      if (turn.kind === 'later') {
+        run.laterAt = turn.at;
+        return true;
+      }
+      if (turn.kind === 'used-up') {
+        await this.stopper.stop(run.message, USED_UP);
+      }
+      if (turn.kind !== 'go' || this.shutdown.isStopping) {
         return false;
       }
-      const window = open.slice(start, start + windowSize);
+      const window = open.slice(start, start + turn.count);
       if (!(await this.#sendWindow(run, window, mailMaker))) {
         return false;
       }
+      start += turn.count;
     }
     return true;
+  }
+
+  /** What the window before has brought: a worker that is lost while it waits should leave nobody in doubt. */
+  async #recordBeforeWaiting(run: Run): Promise<void> {
+    if (run.unreported.length > 0) {
+      await this.#advance(run, undefined);
+    }
   }
 
   async #sendWindow(run: Run, window: readonly Open[], mailMaker: MailMaker): Promise<boolean> {
@@ -257,6 +284,9 @@ export class BatchWorker {
     );
     const refusal = this.#take(run, ready, results, at);
     run.isAsking = false;
+    if (results.some(({ kind }) => kind === 'throttled')) {
+      await this.pacer.slowDown();
+    }
     if (refusal !== undefined) {
       await this.stopper.stop(run.message, refusal);
     }
@@ -386,11 +416,13 @@ export class BatchWorker {
     this.log.info('batch.given-back', { message_key: run.message.key, status: run.status });
   }
 
-  #retryAt({ waiting, message }: Run, now: Temporal.Instant): Temporal.Instant | undefined {
-    if (waiting.length === 0) {
+  #retryAt({ waiting, laterAt, message }: Run, now: Temporal.Instant): Temporal.Instant | undefined {
+    if (waiting.length === 0 && !laterAt) {
       return undefined;
     }
-    const retryAt = plusMs(now, batchRetryDelayMs(waiting, this.settings.retryBaseMs, Math.random));
+    const waitMs =
+      waiting.length === 0 ? 0 : batchRetryDelayMs(waiting, this.settings.retryBaseMs, Math.random);
+    const retryAt = later(laterAt ?? now, plusMs(now, waitMs));
     // At its expiry they end; nobody should wait an hour to see it.
     return message.expiresAt && isReached(message.expiresAt, retryAt) ? message.expiresAt : retryAt;
   }

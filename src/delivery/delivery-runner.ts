@@ -4,6 +4,7 @@ import { Shutdown } from '../platform/lifecycle/shutdown.ts';
 import { Log } from '../platform/logging/log.ts';
 import { Channel } from './channels/channel.ts';
 import { DueScanner } from './due-scanner.ts';
+import { Pacer } from './rate/pacer.ts';
 import { Worker } from './worker.ts';
 
 /** Runs scanner and worker for as long as a process in the role `worker` runs. */
@@ -13,6 +14,7 @@ export class DeliveryRunner implements OnApplicationBootstrap, BeforeApplication
     private readonly scanner: DueScanner,
     private readonly worker: Worker,
     private readonly channel: Channel,
+    private readonly pacer: Pacer,
     private readonly shutdown: Shutdown,
     private readonly settings: Settings,
     private readonly log: Log,
@@ -20,6 +22,7 @@ export class DeliveryRunner implements OnApplicationBootstrap, BeforeApplication
 
   onApplicationBootstrap(): void {
     if (this.settings.roles.includes('worker')) {
+      void this.pacer.start();
       this.scanner.start();
       this.worker.start();
     }

@@ -16,6 +16,7 @@ import { MailMakers } from './mail-maker.ts';
 import { MessageStopper } from './message-stopper.ts';
 import { Outbox } from './outbox/outbox.ts';
 import { OutboxController } from './outbox/outbox.controller.ts';
+import { Pacer } from './rate/pacer.ts';
 import { BATCHES_AT_ONCE, Worker } from './worker.ts';
 
 /** HOW IT GOES OUT: due scan, dispatch, batches, worker, ledger, channels. */
@@ -32,6 +33,7 @@ import { BATCHES_AT_ONCE, Worker } from './worker.ts';
     MailMakers,
     MessageStopper,
     Outbox,
+    Pacer,
     Worker,
   ],
 })

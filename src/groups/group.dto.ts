@@ -1,9 +1,11 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
-import { IsOptional, IsTimeZone } from 'class-validator';
+import { IsNumber, IsOptional, IsTimeZone, Max, Min } from 'class-validator';
 import { formatInstant } from '../platform/clock/clock.ts';
+import { SEND_RATE_MAX, SEND_RATE_MIN } from '../platform/config/settings.ts';
 import type { Group, GroupSettings } from './group.ts';
 import { IsMailbox, MAILBOX_MAX_LENGTH } from '../platform/mail/mailbox.ts';
 
+const SEND_RATE_FAULT = `Mails per second are needed: a number from ${SEND_RATE_MIN} to ${SEND_RATE_MAX}.`;
 const TIME_ZONE_FAULT = 'An IANA time zone is needed, such as Europe/Paris.';
 
 /** What PUT …/groups/{group} takes; what is left out is emptied. */
@@ -40,6 +42,21 @@ export class GroupBody {
   @IsOptional()
   @IsTimeZone({ message: TIME_ZONE_FAULT })
   readonly time_zone?: string | null;
+
+  @ApiPropertyOptional({
+    type: Number,
+    nullable: true,
+    minimum: SEND_RATE_MIN,
+    maximum: SEND_RATE_MAX,
+    description:
+      'Mails per second to the group, of all messages together; where null, as fast as MAX_SEND_RATE allows.',
+    example: 100,
+  })
+  @IsOptional()
+  @IsNumber({ allowNaN: false, allowInfinity: false }, { message: SEND_RATE_FAULT })
+  @Min(SEND_RATE_MIN, { message: SEND_RATE_FAULT })
+  @Max(SEND_RATE_MAX, { message: SEND_RATE_FAULT })
+  readonly max_send_rate?: number | null;
 }
 
 class SubscriberCountsView {
@@ -73,6 +90,9 @@ export class GroupView {
   @ApiProperty({ type: String, nullable: true, example: 'Europe/Paris' })
   readonly time_zone!: string | null;
 
+  @ApiProperty({ type: Number, nullable: true, description: 'Mails per second.', example: 100 })
+  readonly max_send_rate!: number | null;
+
   @ApiProperty({ format: 'date-time', example: '2026-11-23T14:00:00.123Z' })
   readonly date_added!: string;
 
@@ -88,6 +108,7 @@ export function readGroupSettings(body: GroupBody): GroupSettings {
     from: body.from ?? undefined,
     replyTo: body.reply_to ?? undefined,
     timeZone: body.time_zone ?? undefined,
+    maxSendRate: body.max_send_rate ?? undefined,
   };
 }
 
@@ -97,6 +118,7 @@ export function viewGroup(group: Group): GroupView {
     from: group.from ?? null,
     reply_to: group.replyTo ?? null,
     time_zone: group.timeZone ?? null,
+    max_send_rate: group.maxSendRate ?? null,
     date_added: formatInstant(group.addedAt),
     subscribers: group.counts,
     version: group.version,

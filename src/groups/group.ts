@@ -22,6 +22,8 @@ export interface GroupSettings {
   readonly replyTo: string | undefined;
   /** An IANA zone name. */
   readonly timeZone: string | undefined;
+  /** Mails per second to all of the group together; absent: as fast as the channel may. */
+  readonly maxSendRate: number | undefined;
 }
 
 export class GroupNotFoundError extends DomainError {

@@ -616,6 +616,10 @@ describe('a group', () => {
         [{ reply_to: '\ud800 <a@example.com>' }, '/reply_to', /one line/],
         [{ time_zone: 'Europe/Atlantis' }, '/time_zone', /IANA time zone/],
         [{ time_zone: {} }, '/time_zone', /IANA time zone/],
+        [{ max_send_rate: 0 }, '/max_send_rate', /Mails per second/],
+        [{ max_send_rate: -1 }, '/max_send_rate', /Mails per second/],
+        [{ max_send_rate: 100_001 }, '/max_send_rate', /Mails per second/],
+        [{ max_send_rate: '14' }, '/max_send_rate', /Mails per second/],
       ] as const
     ).map(([json, pointer, says]): Case => [
       `with ${shown(json)}`,

@@ -7,6 +7,7 @@ const SETTINGS = {
   from: 'Serverless workshop <workshop@example.com>',
   reply_to: 'help@example.com',
   time_zone: 'Europe/Paris',
+  max_send_rate: 2.5,
 };
 const LATER = { subject: 'Later', body: '<p>Later</p>', schedule_on: '2100-01-01T00:00:00Z' };
 
@@ -38,7 +39,13 @@ describe('PUT /v1/groups/{group}', () => {
 
     expect(answer.status).toBe(200);
     expect(answer.headers.get('etag')).toBe('"2"');
-    expect(answer.body).toMatchObject({ from: null, reply_to: null, time_zone: 'Asia/Tokyo', version: 2 });
+    expect(answer.body).toMatchObject({
+      from: null,
+      reply_to: null,
+      time_zone: 'Asia/Tokyo',
+      max_send_rate: null,
+      version: 2,
+    });
   });
 
   it('lower-cases the name', async () => {

@@ -1,4 +1,5 @@
 import type { DeliveryStore } from '../../src/delivery/delivery-store.ts';
+import type { RateStore } from '../../src/delivery/rate/rate-store.ts';
 import type { WorkQueue } from '../../src/delivery/work-queue.ts';
 import type { GroupStore } from '../../src/groups/group-store.ts';
 import type { SubscriberStore } from '../../src/groups/subscriber-store.ts';
@@ -12,6 +13,7 @@ export interface Engine {
   readonly messages: MessageStore;
   readonly deliveries: DeliveryStore;
   readonly queue: WorkQueue;
+  readonly rates: RateStore;
   /** The clock that the stores were given; it stands at `anInstant()`. */
   readonly clock: ManualClock;
   close(): Promise<void>;

@@ -24,8 +24,14 @@ const SETTINGS: GroupSettings = {
   from: 'Ada Lovelace <ada@example.com>',
   replyTo: 'office@example.com',
   timeZone: 'Europe/Paris',
+  maxSendRate: 0.5,
 };
-const NO_SETTINGS: GroupSettings = { from: undefined, replyTo: undefined, timeZone: undefined };
+const NO_SETTINGS: GroupSettings = {
+  from: undefined,
+  replyTo: undefined,
+  timeZone: undefined,
+  maxSendRate: undefined,
+};
 
 export function describeGroupStore(openEngine: OpenEngine): void {
   describe('GroupStore', () => {
@@ -68,6 +74,7 @@ export function describeGroupStore(openEngine: OpenEngine): void {
           from: undefined,
           replyTo: 'new@example.com',
           timeZone: undefined,
+          maxSendRate: undefined,
           addedAt: anInstant(),
           version: 2,
           counts: NOBODY,

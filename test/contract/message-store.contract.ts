@@ -123,6 +123,7 @@ export function describeMessageStore(openEngine: OpenEngine): void {
           from: 'a@example.com',
           replyTo: undefined,
           timeZone: undefined,
+          maxSendRate: undefined,
         });
 
         await schedule(engine);

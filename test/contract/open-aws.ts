@@ -1,6 +1,7 @@
 import { AwsDeliveryStore } from '../../src/engines/aws/delivery-store.ts';
 import { AwsGroupStore } from '../../src/engines/aws/group-store.ts';
 import { AwsMessageStore } from '../../src/engines/aws/message-store.ts';
+import { AwsRateStore } from '../../src/engines/aws/rate-store.ts';
 import { AwsSubscriberStore } from '../../src/engines/aws/subscriber-store.ts';
 import { SqsWorkQueue } from '../../src/engines/aws/work-queue.ts';
 import { parseSettings } from '../../src/platform/config/settings.ts';
@@ -28,6 +29,7 @@ export function openAwsOn(ground: Pick<AwsGround, 'clients' | 'names' | 'close'>
     messages: new AwsMessageStore(clients, names, clock),
     deliveries: new AwsDeliveryStore(clients, names),
     queue: new SqsWorkQueue(clients, names, clock, SILENT_LOG, parseSettings({})),
+    rates: new AwsRateStore(clients, names),
     clock,
     close: () => ground.close(),
   };

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { SqliteDeliveryStore } from '../../src/engines/sqlite/delivery-store.ts';
 import { SqliteGroupStore } from '../../src/engines/sqlite/group-store.ts';
 import { SqliteMessageStore } from '../../src/engines/sqlite/message-store.ts';
+import { SqliteRateStore } from '../../src/engines/sqlite/rate-store.ts';
 import { SqliteDatabase } from '../../src/engines/sqlite/sqlite-database.ts';
 import { SqliteSubscriberStore } from '../../src/engines/sqlite/subscriber-store.ts';
 import { SqliteWorkQueue } from '../../src/engines/sqlite/work-queue.ts';
@@ -27,6 +28,7 @@ export async function openSqlite(): Promise<SqliteEngine> {
     messages: new SqliteMessageStore(database),
     deliveries: new SqliteDeliveryStore(database),
     queue: new SqliteWorkQueue(database, clock),
+    rates: new SqliteRateStore(database),
     clock,
     database,
     close: async () => {

@@ -3,6 +3,7 @@ import { describeDeliveryStore } from './delivery-store.contract.ts';
 import { describeGroupStore } from './group-store.contract.ts';
 import { describeMessageStore } from './message-store.contract.ts';
 import { openSqlite } from './open-sqlite.ts';
+import { describeRateStore } from './rate-store.contract.ts';
 import { describeRetry } from './retry.contract.ts';
 import { describeSubscriberStore } from './subscriber-store.contract.ts';
 import { describeWorkQueue } from './work-queue.contract.ts';
@@ -12,6 +13,7 @@ describe('the embedded engine', () => {
   describeSubscriberStore(openSqlite);
   describeMessageStore(openSqlite);
   describeDeliveryStore(openSqlite);
+  describeRateStore(openSqlite);
   describeRetry(openSqlite);
   describeWorkQueue(openSqlite);
 });

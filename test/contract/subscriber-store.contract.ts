@@ -106,7 +106,12 @@ export function describeSubscriberStore(openEngine: OpenEngine): void {
       });
 
       it('leaves a group that is there as it is', async () => {
-        const settings = { from: 'a@example.com', replyTo: undefined, timeZone: undefined };
+        const settings = {
+          from: 'a@example.com',
+          replyTo: undefined,
+          timeZone: undefined,
+          maxSendRate: undefined,
+        };
         const { group } = await engine.groups.put(GROUP, settings);
 
         await add('ada@example.com');

@@ -2,7 +2,7 @@ import { connect } from 'node:net';
 import * as fc from 'fast-check';
 import { simpleParser } from 'mailparser';
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
-import type { Mail, MailHeader, SendResult } from '../../src/delivery/channels/channel.ts';
+import type { Mail, MailHeader, SendQuota, SendResult } from '../../src/delivery/channels/channel.ts';
 import { SesChannel, type SesTimeouts } from '../../src/delivery/channels/ses.channel.ts';
 import { SmtpChannel } from '../../src/delivery/channels/smtp.channel.ts';
 import type { MailParts } from '../../src/delivery/mime.ts';
@@ -12,7 +12,7 @@ import { Child } from '../support/child.ts';
 import { numberAt, parseObject } from '../support/json.ts';
 import { matching } from '../support/matching.ts';
 import type { SesMail } from '../support/ses-protocol.ts';
-import { type SesBehaviour, type SesOptions, SesStandIn } from '../support/ses-stand-in.ts';
+import { type SesAccount, type SesBehaviour, type SesOptions, SesStandIn } from '../support/ses-stand-in.ts';
 import { SmtpSink } from '../support/smtp-sink.ts';
 import { until } from '../support/until.ts';
 import { aMail, anEmail } from './a-mail.ts';
@@ -243,6 +243,34 @@ describe('the SES channel', () => {
     vi.stubEnv('AWS_CONFIG_FILE', '/nowhere');
 
     await expect(SesChannel.open({ configurationSet: undefined })).rejects.toThrow(/AWS_REGION: is not set/);
+  });
+});
+
+describe('the quota of the account', () => {
+  it.each<[string, Partial<SesAccount>, SendQuota]>([
+    [
+      'with a limit',
+      { maxSendRate: 14, max24HourSend: 50_000, sentLast24Hours: 49_000 },
+      { rate: 14, left: 1_000 },
+    ],
+    ['without a limit', { maxSendRate: 500, max24HourSend: -1 }, { rate: 500, left: undefined }],
+    ['that is used up', { maxSendRate: 1, max24HourSend: 200, sentLast24Hours: 203 }, { rate: 1, left: 0 }],
+  ])('is read, %s', async (_what, account, expected) => {
+    const standIn = await aStandIn({ account });
+    const channel = await aChannel(standIn.url);
+
+    const quota = await channel.readQuota();
+
+    expect(quota).toEqual(expected);
+  });
+
+  it('cannot be read where that is not allowed', async () => {
+    const standIn = await aStandIn({
+      behaviours: [{ on: 'account', do: 'fail', name: 'AccessDeniedException', status: 403 }],
+    });
+    const channel = await aChannel(standIn.url);
+
+    await expect(channel.readQuota()).rejects.toMatchObject({ name: 'AccessDeniedException' });
   });
 });
 

@@ -7,6 +7,7 @@ import { Dispatcher } from '../../src/delivery/dispatcher.ts';
 import { DueScanner } from '../../src/delivery/due-scanner.ts';
 import { MailMakers } from '../../src/delivery/mail-maker.ts';
 import { MessageStopper } from '../../src/delivery/message-stopper.ts';
+import { Pacer } from '../../src/delivery/rate/pacer.ts';
 import { Worker } from '../../src/delivery/worker.ts';
 import { type Environment, parseSettings } from '../../src/platform/config/settings.ts';
 import { Shutdown } from '../../src/platform/lifecycle/shutdown.ts';
@@ -100,6 +101,7 @@ export class Belfry {
       channel,
       new MailMakers(messages, groups, settings),
       new MessageStopper(messages, log),
+      new Pacer(engine.rates, groups, channel, this.shutdown, clock, settings, log),
       metrics,
       tracing,
       this.shutdown,

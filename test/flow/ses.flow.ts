@@ -65,6 +65,10 @@ export function describeSesFlow(): void {
       return `/v1/groups/${group}/schedule/${textAt(body, 'key')}`;
     }
 
+    function sendCalls(): readonly string[] {
+      return ses.calls.map(({ kind }) => kind).filter((kind) => kind !== 'account');
+    }
+
     async function untilStatus(path: string, status: string): Promise<JsonObject> {
       return until(`${path} is ${status}`, LIMIT_MS, async () => {
         const { body } = await app.request('GET', path);
@@ -79,7 +83,7 @@ export function describeSesFlow(): void {
       const message = await untilStatus(path, 'sent');
 
       expect(message['counts']).toMatchObject({ subscribers: 120, sent: 120 });
-      expect(ses.calls.map(({ kind }) => kind)).toEqual(['bulk', 'bulk', 'bulk']);
+      expect(sendCalls()).toEqual(['bulk', 'bulk', 'bulk']);
       expect(ses.received.map(({ recipient }) => recipient).toSorted()).toEqual(everybody);
       expect(ses.received[0]).toMatchObject({
         from: '"News" <news@example.com>',
@@ -102,7 +106,7 @@ export function describeSesFlow(): void {
 
       await untilStatus(path, 'sent');
 
-      expect(ses.calls.map(({ kind }) => kind)).toEqual(['single', 'single', 'single']);
+      expect(sendCalls()).toEqual(['single', 'single', 'single']);
       expect(ses.received.map(({ recipient }) => recipient).toSorted()).toEqual(everybody);
     });
 

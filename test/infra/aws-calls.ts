@@ -37,7 +37,11 @@ const ACTIONS: Readonly<Record<string, readonly string[]>> = {
   // many at once (anymail/django-anymail, "Confusing IAM error messages").
   SendEmailCommand: ['ses:SendEmail', 'ses:SendRawEmail'],
   SendBulkEmailCommand: ['ses:SendBulkEmail', 'ses:SendBulkTemplatedEmail'],
+  GetAccountCommand: ['ses:GetAccount'],
 };
+
+// Service Authorization Reference: it is about the account, and can be allowed for nothing smaller.
+const WITHOUT_RESOURCE: ReadonlySet<string> = new Set(['ses:GetAccount']);
 
 // An item of a transaction takes what it would take by itself (DynamoDB Developer Guide, "Amazon DynamoDB Transactions: How it works").
 const TRANSACTION_COMMAND = 'TransactWriteCommand';
@@ -176,7 +180,8 @@ function needsOfShape(action: string, shape: Shape, reader: ValueReader): readon
     ),
     ...valuesOf('Bucket').map((bucket) => (action === 's3:ListBucket' ? bucket : `${bucket}/*`)),
     ...valuesOf('QueueUrl'),
-    ...(action.startsWith('ses:') ? MAIL_RESOURCES : []),
+    ...(WITHOUT_RESOURCE.has(action) ? ['*'] : []),
+    ...(action.startsWith('ses:Send') ? MAIL_RESOURCES : []),
   ];
   if (resources.length === 0) {
     throw new Error(`It cannot be read off the code what ${action} is done with.`);

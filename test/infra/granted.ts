@@ -10,6 +10,7 @@ export interface Statement {
 }
 
 const NAMES: readonly (readonly [arn: RegExp, name: string])[] = [
+  [/^\*$/, '*'],
   [/^arn:aws:dynamodb:[^:]+:\d+:table\/belfry-(\w+)\/index\/(\w+)$/, '$1/$2'],
   [/^arn:aws:dynamodb:[^:]+:\d+:table\/belfry-(\w+)$/, '$1'],
   [/^arn:aws:s3:::belfry-(content)-[\w-]+\/\*\/\*\/\*$/, '$1/*'],

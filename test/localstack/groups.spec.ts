@@ -118,7 +118,12 @@ describe('groups and subscribers in DynamoDB', () => {
     it('removes nothing any more once somebody has changed the version that was named', async () => {
       await add(1);
       beforeTransaction('Delete', async () => {
-        await groups.put(GROUP, { from: undefined, replyTo: undefined, timeZone: 'Asia/Tokyo' });
+        await groups.put(GROUP, {
+          from: undefined,
+          replyTo: undefined,
+          timeZone: 'Asia/Tokyo',
+          maxSendRate: undefined,
+        });
       });
 
       await expect(groups.remove(GROUP, 1)).rejects.toThrow(VersionMismatchError);

@@ -100,6 +100,8 @@ export class SesStandIn {
   connected = 0;
   /** How many mails it has taken. */
   count = 0;
+  /** How many it has turned away as too fast, or over the quota. */
+  turnedAway = 0;
   /** How many it has accepted and would never deliver, because the data lacked a value. */
   lost = 0;
   readonly #server: Server;
@@ -157,6 +159,7 @@ export class SesStandIn {
     this.received.length = 0;
     this.calls.length = 0;
     this.count = 0;
+    this.turnedAway = 0;
   }
 
   setAccount(account: Partial<SesAccount>): void {
@@ -291,6 +294,7 @@ export class SesStandIn {
       }
       const limit = this.#overLimit();
       if (limit) {
+        this.turnedAway += 1;
         if (isFirst) {
           throw new SesFault('TooManyRequestsException', 429, limit.message);
         }

@@ -55,6 +55,14 @@ export type SendResult =
   | { readonly kind: 'unknown'; readonly reason: string }
   | { readonly kind: 'refused'; readonly reason: string };
 
+/** What a provider allows an account. */
+export interface SendQuota {
+  /** Mails per second. */
+  readonly rate: number;
+  /** Mails that may still go within the 24 hours; absent: without limit. */
+  readonly left: number | undefined;
+}
+
 /** A way out. It returns what the provider said, and throws only for what it did not foresee. */
 export abstract class Channel {
   abstract readonly name: ChannelName;
@@ -67,6 +75,9 @@ export abstract class Channel {
    * Once `signal` has aborted, nothing that has not begun begins, and what can be broken off is: the right to send is another's.
    */
   abstract send(mails: readonly Mail[], signal: AbortSignal): Promise<readonly SendResult[]>;
+
+  /** Asks the provider what it allows; absent where there is nobody to ask. Rejects where there is no answer. */
+  readQuota?(): Promise<SendQuota>;
 
   /** Ends connections; called once, when nothing is being sent any more. */
   abstract close(): Promise<void>;

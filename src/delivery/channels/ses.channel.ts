@@ -1,4 +1,5 @@
 import {
+  GetAccountCommand,
   type MessageTag,
   SendBulkEmailCommand,
   type SendBulkEmailCommandInput,
@@ -9,7 +10,7 @@ import { NodeHttpHandler } from '@smithy/node-http-handler';
 import { SECOND_MS } from '../../platform/clock/clock.ts';
 import { SettingsError } from '../../platform/config/settings.ts';
 import { mailboxText } from '../mime.ts';
-import { Channel, type Mail, type SendResult } from './channel.ts';
+import { Channel, type Mail, type SendQuota, type SendResult } from './channel.ts';
 import { readEntry, readError, type SesReading } from './ses-results.ts';
 import {
   type BulkPlan,
@@ -109,6 +110,20 @@ export class SesChannel extends Channel {
     const again = await Promise.all(bulk.map((plan) => this.#sendBulk(plan, sending)));
     await this.#sendSingles([...single, ...again.flat()], sending);
     return aboutMessage(mails.map((mail) => sending.results.get(mail) ?? NOT_BEGUN));
+  }
+
+  /** The rate and the quota of 24 hours of the account in this region. */
+  override async readQuota(): Promise<SendQuota> {
+    const { SendQuota: quota } = await this.#client.send(
+      new GetAccountCommand({}),
+      this.#limits(new AbortController().signal),
+    );
+    const { MaxSendRate: rate, Max24HourSend: most, SentLast24Hours: sent = 0 } = quota ?? {};
+    if (rate === undefined || most === undefined) {
+      throw new Error('SES does not say what it allows.');
+    }
+    // -1: without limit (SES API v2 reference, SendQuota).
+    return { rate, left: most < 0 ? undefined : Math.max(0, Math.floor(most - sent)) };
   }
 
   override close(): Promise<void> {

@@ -1,5 +1,6 @@
 import { Global, Module, type OnApplicationShutdown } from '@nestjs/common';
 import { DeliveryStore } from '../../delivery/delivery-store.ts';
+import { RateStore } from '../../delivery/rate/rate-store.ts';
 import { WorkQueue } from '../../delivery/work-queue.ts';
 import { GroupStore } from '../../groups/group-store.ts';
 import { SubscriberStore } from '../../groups/subscriber-store.ts';
@@ -14,6 +15,7 @@ import { AwsDeliveryStore } from './delivery-store.ts';
 import { AwsGroupStore } from './group-store.ts';
 import { AwsMessageStore } from './message-store.ts';
 import { readItem } from './read-items.ts';
+import { AwsRateStore } from './rate-store.ts';
 import { AwsSubscriberStore } from './subscriber-store.ts';
 import { SweepRunner } from './sweep-runner.ts';
 import { SqsWorkQueue } from './work-queue.ts';
@@ -37,12 +39,13 @@ import { SqsWorkQueue } from './work-queue.ts';
     { provide: SubscriberStore, useClass: AwsSubscriberStore },
     { provide: MessageStore, useClass: AwsMessageStore },
     { provide: DeliveryStore, useClass: AwsDeliveryStore },
+    { provide: RateStore, useClass: AwsRateStore },
     SqsWorkQueue,
     { provide: WorkQueue, useExisting: SqsWorkQueue },
     ContentSweeper,
     SweepRunner,
   ],
-  exports: [GroupStore, SubscriberStore, MessageStore, DeliveryStore, WorkQueue],
+  exports: [GroupStore, SubscriberStore, MessageStore, DeliveryStore, RateStore, WorkQueue],
 })
 export class AwsEngineModule implements OnApplicationShutdown {
   constructor(

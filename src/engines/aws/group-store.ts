@@ -15,7 +15,17 @@ import { VersionMismatchError } from '../../platform/errors/version-mismatch-err
 import { isFinished, MESSAGE_STATUSES } from '../../schedule/message.ts';
 import { AwsClients } from './aws-clients.ts';
 import { AwsNames } from './aws-names.ts';
-import { branded, instant, integer, type Item, oneOf, optionalInteger, optionalText, text } from './item.ts';
+import {
+  branded,
+  instant,
+  integer,
+  type Item,
+  oneOf,
+  optionalInteger,
+  optionalNumber,
+  optionalText,
+  text,
+} from './item.ts';
 import { queryItems, readItem, readItems } from './read-items.ts';
 import { transact, TRANSACTION_MAX_ITEMS, type TransactItem } from './transact.ts';
 
@@ -114,6 +124,7 @@ export class AwsGroupStore extends GroupStore {
       from_mailbox: group.from,
       reply_to: group.replyTo,
       time_zone: group.timeZone,
+      max_send_rate: group.maxSendRate,
     });
     const set = given.filter(([, value]) => value !== undefined);
     const removed = given.filter(([, value]) => value === undefined);
@@ -335,6 +346,7 @@ function toGroup(item: Item): Group {
     from: optionalText(item, 'from_mailbox'),
     replyTo: optionalText(item, 'reply_to'),
     timeZone: optionalText(item, 'time_zone'),
+    maxSendRate: optionalNumber(item, 'max_send_rate'),
     addedAt: instant(item, 'date_added'),
     version: integer(item, 'version'),
     counts: {

@@ -30,6 +30,18 @@ export function optionalInteger(item: Item, attribute: string): number | undefin
   return item[attribute] === undefined ? undefined : integer(item, attribute);
 }
 
+export function number(item: Item, attribute: string): number {
+  const value = item[attribute];
+  if (typeof value !== 'number') {
+    throw new Error(`Attribute ${attribute} holds no number.`);
+  }
+  return value;
+}
+
+export function optionalNumber(item: Item, attribute: string): number | undefined {
+  return item[attribute] === undefined ? undefined : number(item, attribute);
+}
+
 export function flag(item: Item, attribute: string): boolean {
   const value = item[attribute];
   if (typeof value !== 'boolean') {

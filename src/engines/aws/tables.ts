@@ -17,6 +17,7 @@
  * | the oldest hour that may still hold something      | messages: GetItem, UpdateItem    | group_name = '#due', message_key = '#low-water'         |                 |
  * | the oldest hour of all, where none is noted yet    | messages: Scan                   |                                                         | due             |
  * | where the sweeping of content has got to           | messages: UpdateItem             | group_name = '#content', message_key = '#sweep'         |                 |
+ * | how fast mail may go, and has gone                 | messages: GetItem, UpdateItem    | group_name = '#rate', message_key = channel or group    |                 |
  * | which records still point to content               | messages: BatchGetItem           | group_name, message_key                                 |                 |
  * | the same request again                             | messages: GetItem, in the Put    | group_name, message_key = '#idempotency#' + key         |                 |
  * | cut batches and move the position                  | TransactWriteItems               | the message; message_key, first_subscriber of each      |                 |

@@ -11,7 +11,7 @@ import {
 import { SUBSCRIBER_STATUSES, type SubscriberStatus } from '../../groups/subscriber.ts';
 import { Clock } from '../../platform/clock/clock.ts';
 import { VersionMismatchError } from '../../platform/errors/version-mismatch-error.ts';
-import { branded, instant, integer, oneOf, optionalText } from './row.ts';
+import { branded, instant, integer, oneOf, optionalNumber, optionalText } from './row.ts';
 import { type Row, SqliteDatabase } from './sqlite-database.ts';
 
 // What `isFinished` says of a status, and the one that waits for an operator who has to mend something.
@@ -31,14 +31,16 @@ export class SqliteGroupStore extends GroupStore {
       const before = this.#find(name);
       requireVersion(expectedVersion, before?.version);
       this.database.run(
-        `INSERT INTO groups (group_name, from_mailbox, reply_to, time_zone, date_added, version)
-         VALUES (:name, :from, :replyTo, :timeZone, :now, 1)
-         ON CONFLICT DO UPDATE SET from_mailbox = :from, reply_to = :replyTo, time_zone = :timeZone, version = version + 1`,
+        `INSERT INTO groups (group_name, from_mailbox, reply_to, time_zone, max_send_rate, date_added, version)
+         VALUES (:name, :from, :replyTo, :timeZone, :maxSendRate, :now, 1)
+         ON CONFLICT DO UPDATE SET from_mailbox = :from, reply_to = :replyTo, time_zone = :timeZone, max_send_rate = :maxSendRate,
+           version = version + 1`,
         {
           name,
           from: settings.from ?? null,
           replyTo: settings.replyTo ?? null,
           timeZone: settings.timeZone ?? null,
+          maxSendRate: settings.maxSendRate ?? null,
           now: this.clock.now().epochMilliseconds,
         },
       );
@@ -93,6 +95,7 @@ export class SqliteGroupStore extends GroupStore {
       from: optionalText(row, 'from_mailbox'),
       replyTo: optionalText(row, 'reply_to'),
       timeZone: optionalText(row, 'time_zone'),
+      maxSendRate: optionalNumber(row, 'max_send_rate'),
       addedAt: instant(row, 'date_added'),
       version: integer(row, 'version'),
       counts: this.#counts(name),

@@ -149,6 +149,18 @@ const MIGRATIONS: readonly string[] = [
   ALTER TABLE batches ADD COLUMN in_flight_count INTEGER NOT NULL DEFAULT 0;
   CREATE INDEX batches_set_aside ON batches (message_key, first_subscriber) WHERE state = 'set_aside';
   `,
+  `
+  ALTER TABLE groups ADD COLUMN max_send_rate REAL; -- mails per second
+  CREATE TABLE paces (
+    rate_key TEXT PRIMARY KEY,
+    next_at INTEGER NOT NULL,
+    lowered_rate REAL,        -- mails per second; with the next, where it was lowered
+    lowered_at INTEGER,
+    quota_rate REAL,          -- what the provider allows; with the next two, where it was asked
+    quota_left INTEGER,       -- mails in 24 hours; without limit where null
+    quota_read_at INTEGER
+  ) STRICT, WITHOUT ROWID;
+  `,
 ];
 
 /** Brings the schema up to date; a second run does nothing. Throws on a file that a newer Belfry wrote. */

@@ -25,6 +25,14 @@ export function integer(row: Row, column: string): number {
   return value;
 }
 
+export function number(row: Row, column: string): number {
+  return integer(row, column); // SQLite's two kinds of number are one here
+}
+
+export function optionalNumber(row: Row, column: string): number | undefined {
+  return row[column] === null ? undefined : number(row, column);
+}
+
 export function bytes(row: Row, column: string): Buffer {
   const value = row[column];
   if (!(value instanceof Uint8Array)) {

@@ -2,6 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { Global, Module, type OnApplicationShutdown } from '@nestjs/common';
 import { DeliveryStore } from '../../delivery/delivery-store.ts';
+import { RateStore } from '../../delivery/rate/rate-store.ts';
 import { WorkQueue } from '../../delivery/work-queue.ts';
 import { GroupStore } from '../../groups/group-store.ts';
 import { SubscriberStore } from '../../groups/subscriber-store.ts';
@@ -16,6 +17,7 @@ import { SqliteDeliveryStore } from './delivery-store.ts';
 import { SqliteGroupStore } from './group-store.ts';
 import { SqliteMessageStore } from './message-store.ts';
 import { SqliteDatabase } from './sqlite-database.ts';
+import { SqliteRateStore } from './rate-store.ts';
 import { SqliteSubscriberStore } from './subscriber-store.ts';
 import { SqliteWorkQueue } from './work-queue.ts';
 
@@ -58,9 +60,10 @@ class SqliteEngine implements OnApplicationShutdown {
     { provide: SubscriberStore, useClass: SqliteSubscriberStore },
     { provide: MessageStore, useClass: SqliteMessageStore },
     { provide: DeliveryStore, useClass: SqliteDeliveryStore },
+    { provide: RateStore, useClass: SqliteRateStore },
     { provide: WorkQueue, useClass: SqliteWorkQueue },
   ],
-  exports: [GroupStore, SubscriberStore, MessageStore, DeliveryStore, WorkQueue],
+  exports: [GroupStore, SubscriberStore, MessageStore, DeliveryStore, RateStore, WorkQueue],
 })
 export class SqliteEngineModule {
   constructor(readiness: Readiness, database: SqliteDatabase) {

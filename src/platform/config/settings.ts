@@ -65,6 +65,8 @@ export class Settings {
   readonly logLevel: LogLevel;
   readonly missedGraceMs: number;
   readonly maxAttempts: number;
+  /** Mails per second of all workers together; absent: as fast as the provider allows. */
+  readonly maxSendRate: number | undefined;
   /** The ceiling of the wait after a first attempt that was deferred; it doubles with each. */
   readonly retryBaseMs: number;
   /** How long a claim of a message or of a batch is good for without being renewed. */
@@ -94,6 +96,7 @@ export class Settings {
     this.logLevel = values.logLevel;
     this.missedGraceMs = values.missedGraceMs;
     this.maxAttempts = values.maxAttempts;
+    this.maxSendRate = values.maxSendRate;
     this.retryBaseMs = values.retryBaseMs;
     this.leaseMs = values.leaseMs;
     this.bodyLimitBytes = values.bodyLimitBytes;
@@ -141,6 +144,10 @@ const QUEUE_NAME_PATTERN = /^[A-Za-z0-9_-]{1,75}$/;
 
 // SES API v2 reference, CreateConfigurationSet.
 const CONFIGURATION_SET_PATTERN = /^[A-Za-z0-9_-]{1,64}$/;
+
+// Mails per second. Slower than one in a hundred seconds is no rate but a schedule; faster than SES has ever granted needs no limit.
+export const SEND_RATE_MIN = 0.01;
+export const SEND_RATE_MAX = 100_000;
 
 const KEY_NAME_PATTERN = /^[a-z0-9_-]+$/;
 
@@ -195,6 +202,7 @@ export function parseSettings(env: Environment): Settings {
     apiKeys: reader.apiKeys('API_KEYS'),
     logLevel: reader.oneOf('LOG_LEVEL', LOG_LEVELS, 'info'),
     missedGraceMs: reader.durationMs('MISSED_GRACE', { fallback: DAY_MS, min: 0, max: 3650 * DAY_MS }),
+    maxSendRate: reader.rate('MAX_SEND_RATE'),
     maxAttempts: reader.integer('MAX_ATTEMPTS', { fallback: ATTEMPTS, min: 1, max: 100 }),
     retryBaseMs: reader.durationMs('RETRY_BASE', { fallback: RETRY_BASE_MS, min: SECOND_MS, max: HOUR_MS }),
     leaseMs: reader.durationMs('LEASE', { fallback: LEASE_MS, min: LEASE_MIN_MS, max: HOUR_MS }),
@@ -267,6 +275,19 @@ class EnvironmentReader {
       return value;
     }
     return this.#refuse(name, text, `a whole number from ${range.min} to ${range.max}`, range.fallback);
+  }
+
+  rate(name: string): number | undefined {
+    const text = this.text(name);
+    const value = Number(text);
+    if (
+      text === undefined ||
+      (/^\d+(\.\d+)?$/.test(text) && value >= SEND_RATE_MIN && value <= SEND_RATE_MAX)
+    ) {
+      return text === undefined ? undefined : value;
+    }
+    const allowed = `mails per second, a number from ${SEND_RATE_MIN} to ${SEND_RATE_MAX}, such as 14 or 0.5`;
+    return this.#refuse(name, text, allowed, undefined);
   }
 
   oneOf<Choice extends string>(name: string, choices: readonly Choice[], fallback: Choice): Choice {

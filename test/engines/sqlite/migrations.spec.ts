@@ -31,6 +31,7 @@ describe('migrate', () => {
       'groups',
       'idempotency_keys',
       'messages',
+      'paces',
       'subscriber_counts',
       'subscribers',
     ]);
