@@ -10,6 +10,7 @@ import {
   TreatMissingData,
 } from 'aws-cdk-lib/aws-cloudwatch';
 import { SnsAction } from 'aws-cdk-lib/aws-cloudwatch-actions';
+import type { FargateService } from 'aws-cdk-lib/aws-ecs';
 import { HttpCodeElb, HttpCodeTarget } from 'aws-cdk-lib/aws-elasticloadbalancingv2';
 import { PolicyStatement, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import { Topic } from 'aws-cdk-lib/aws-sns';
@@ -42,6 +43,7 @@ export interface AlarmsProps {
   readonly work: QueueWithDeadLetters;
   readonly mailEvents: QueueWithDeadLetters;
   readonly front: Front;
+  readonly worker: FargateService;
   /** What the tables that are in use begin with. */
   readonly tablePrefix: string;
 }
@@ -73,15 +75,22 @@ export class Alarms extends Construct {
     this.#onReputation();
   }
 
-  #onDelivery({ work, mailEvents }: AlarmsProps): void {
+  #onDelivery({ work, mailEvents, worker }: AlarmsProps): void {
     this.#add('due-lag', {
       metric: dueLagMs,
       threshold: DUE_LAG_MS,
       evaluationPeriods: 5,
       datapointsToAlarm: 3,
-      // Every worker reports each minute, so silence is a worker that does not run.
+      alarmDescription: 'A message is due and no worker has claimed it.',
+    });
+    this.#add('no-worker', {
+      // Each task reports its processor once a minute; where none runs there is nothing, and nobody scans for what is due.
+      metric: worker.metricCpuUtilization({ period: MINUTE, statistic: Stats.SAMPLE_COUNT }),
+      threshold: 1,
+      comparisonOperator: ComparisonOperator.LESS_THAN_THRESHOLD,
+      evaluationPeriods: 5,
       treatMissingData: TreatMissingData.BREACHING,
-      alarmDescription: 'A message is due and no worker has claimed it, or no worker reports.',
+      alarmDescription: 'No task of the worker runs: nothing is delivered.',
     });
     this.#add('lateness', {
       metric: latenessMs,

@@ -51,13 +51,14 @@ export class BelfryStack extends Stack {
     this.#mail = new Mail(this, 'mail', installation);
     this.#secrets = new Secrets(this, 'secrets', installation);
     this.#front = new Front(this, 'front', { deployment, network: this.#network, accessLogs });
-    const services = this.#services();
+    const { api, worker } = this.#services();
     const alarms = new Alarms(this, 'alarms', {
       installation,
       mail: deployment.alarmMail,
       work: this.#work,
       mailEvents: this.#mail.events,
       front: this.#front,
+      worker: worker.service,
       tablePrefix: this.#tablePrefix,
     });
     new Dashboard(this, 'dashboard', {
@@ -65,7 +66,7 @@ export class BelfryStack extends Stack {
       alarms: alarms.all,
       front: this.#front,
       work: this.#work,
-      services,
+      services: [api, worker],
     });
     new CfnOutput(this, 'Url', { value: this.#front.url });
     new CfnOutput(this, 'LoadBalancer', { value: this.#front.loadBalancer.loadBalancerDnsName });
@@ -78,7 +79,7 @@ export class BelfryStack extends Stack {
     return this.#deployment.restoredTablePrefix ?? `${this.#deployment.installation}-`;
   }
 
-  #services(): readonly Service[] {
+  #services(): Readonly<Record<ProcessRole, Service>> {
     const { installation, image, minTasks } = this.#deployment;
     const cluster = new Cluster(this, 'cluster', {
       clusterName: installation,
@@ -121,7 +122,7 @@ export class BelfryStack extends Stack {
       permissions: workerPermissions(this.#permissionScope),
     });
     scaleOnQueue(worker, this.#work.queue);
-    return [api, worker];
+    return { api, worker };
   }
 
   /** After the load balancer: in an account that never had ECS, its own role is there by then. */

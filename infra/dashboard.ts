@@ -21,6 +21,7 @@ import {
   eventLoopLagMs,
   latenessMedianMs,
   latenessMs,
+  queueWaitMs,
   storeLatencyMs,
 } from './metrics.ts';
 import type { QueueWithDeadLetters } from './queues.ts';
@@ -65,7 +66,7 @@ function deliveryWidgets({ queue, deadLetters }: QueueWithDeadLetters): IWidget[
   return row([
     graph(
       'Deliveries a minute, by outcome',
-      OUTCOMES.map((outcome) => deliveries('ses', outcome)),
+      OUTCOMES.map((outcome) => deliveries(outcome)),
       { stacked: true },
     ),
     graph('Lateness: median, p99; due and not claimed (ms)', [latenessMedianMs, latenessMs, dueLagMs]),
@@ -75,9 +76,7 @@ function deliveryWidgets({ queue, deadLetters }: QueueWithDeadLetters): IWidget[
       deadLetters.metricApproximateNumberOfMessagesVisible({ period: MINUTE, statistic: Stats.MAXIMUM }),
       batchesSetAside,
     ]),
-    graph('Age of the oldest pointer (s)', [
-      queue.metricApproximateAgeOfOldestMessage({ period: MINUTE, statistic: Stats.MAXIMUM }),
-    ]),
+    graph('Batches waiting for a worker: p99 (ms)', [queueWaitMs]),
   ]);
 }
 
@@ -103,7 +102,7 @@ function apiWidgets({ loadBalancer, targets }: Front): IWidget[] {
 function applicationWidgets(services: readonly Service[]): IWidget[] {
   return row([
     graph('Stores: p99 (ms)', [storeLatencyMs]),
-    graph('Claims that lost', [claimConflicts]),
+    graph('Claims that lost', [claimConflicts('message'), claimConflicts('batch')]),
     graph('Event loop held up (ms)', [eventLoopLagMs]),
     graph(
       'Processor and memory (%)',

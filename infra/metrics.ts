@@ -1,38 +1,50 @@
 import { Duration } from 'aws-cdk-lib';
-import { Metric, Stats } from 'aws-cdk-lib/aws-cloudwatch';
+import { MathExpression, Metric, Stats } from 'aws-cdk-lib/aws-cloudwatch';
 
 /*
- * What the application measures: it writes these metrics into its log (CloudWatch's embedded metric format), from which CloudWatch
- * takes them. The names are a contract with src/platform/metrics: a metric that is called otherwise there is not seen here.
+ * What the application measures. It writes these into its log once a minute (CloudWatch's embedded metric format), from which CloudWatch
+ * takes them. The names are its own (src/platform/metrics/embedded-metrics.ts makes them of what it shows to Prometheus), and
+ * test/infra/metrics.spec.ts holds the two against each other: what was called otherwise here would never alarm.
  */
 const NAMESPACE = 'Belfry';
 
 const MINUTE = Duration.minutes(1);
 
-/** Milliseconds by which the oldest due message is late that nobody has claimed yet; 0 while there is none. */
+/** How long the oldest message has been due that nobody has claimed; 0 while there is none. */
 export const dueLagMs = belfry('DueLagMs', Stats.MAXIMUM);
-/** From when a message is due until its first attempt. */
+/** From the time of a message to its claim. */
 export const latenessMs = belfry('LatenessMs', Stats.p(99));
 export const latenessMedianMs = belfry('LatenessMs', Stats.p(50));
+/** From the cut of a batch to its first claim. */
+export const queueWaitMs = belfry('QueueWaitMs', Stats.p(99));
 /** Batches that failed again and again for a reason that nobody foresaw. */
 export const batchesSetAside = belfry('BatchesSetAside', Stats.SUM);
-/** Conditional writes that found somebody else had been quicker. */
-export const claimConflicts = belfry('ClaimConflicts', Stats.SUM);
-export const storeLatencyMs = belfry('StoreLatencyMs', Stats.p(99));
 export const eventLoopLagMs = belfry('EventLoopLagMs', Stats.MAXIMUM);
 
-/** By channel and outcome, as the application counts them. */
-export function deliveries(channel: string, outcome: string): Metric {
-  return new Metric({
-    namespace: NAMESPACE,
-    metricName: 'Deliveries',
-    dimensionsMap: { Channel: channel, Outcome: outcome },
-    statistic: Stats.SUM,
-    period: MINUTE,
-    label: outcome,
-  });
+/** Claims that found somebody else had been quicker. */
+export function claimConflicts(claimed: 'message' | 'batch'): Metric {
+  return belfry('ClaimConflicts', Stats.SUM, { Claimed: claimed });
 }
 
-function belfry(metricName: string, statistic: string): Metric {
-  return new Metric({ namespace: NAMESPACE, metricName, statistic, period: MINUTE });
+export function deliveries(outcome: string): Metric {
+  return belfry('Deliveries', Stats.SUM, { Channel: 'ses', Outcome: outcome });
+}
+
+/** Of each operation that there was: DynamoDB's and S3's. */
+export const storeLatencyMs = new MathExpression({
+  expression: `SEARCH('{${NAMESPACE},Operation} MetricName="StoreLatencyMs"', 'p99')`,
+  usingMetrics: {},
+  period: MINUTE,
+  label: '',
+});
+
+function belfry(metricName: string, statistic: string, dimensionsMap: Record<string, string> = {}): Metric {
+  return new Metric({
+    namespace: NAMESPACE,
+    metricName,
+    dimensionsMap,
+    statistic,
+    period: MINUTE,
+    label: [metricName, ...Object.values(dimensionsMap)].join(' '),
+  });
 }

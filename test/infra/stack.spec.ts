@@ -427,6 +427,7 @@ describe('mail', () => {
 describe('the alarms', () => {
   it.each([
     ['due-lag', 120_000],
+    ['no-worker', 1],
     ['lateness', 60_000],
     ['batches-set-aside', 0],
     ['queue-age', 900],
@@ -462,13 +463,13 @@ describe('the alarms', () => {
     }
   });
 
-  it('take silence of the workers, and of the api, for a fault', () => {
+  it('take it for a fault where no worker, or no task of the api, says anything', () => {
     const silent = bare
       .all('AWS::CloudWatch::Alarm')
       .filter(({ TreatMissingData: missing }) => missing === 'breaching')
       .map(({ AlarmName: name }) => name);
 
-    expect(silent).toEqual(['belfry-due-lag', 'belfry-no-healthy-target']);
+    expect(silent).toEqual(['belfry-no-worker', 'belfry-no-healthy-target']);
   });
 
   it('are mailed to whoever was named', () => {
@@ -488,14 +489,15 @@ describe('the dashboard', () => {
       'Deliveries',
       'LatenessMs',
       'DueLagMs',
+      'QueueWaitMs',
       'BatchesSetAside',
       'ClaimConflicts',
-      'StoreLatencyMs',
       'EventLoopLagMs',
     ]) {
       expect(body).toContain(`["Belfry","${metric}"`);
     }
-    expect(body.match(/"<alarms\w+\.Arn>"/g)).toHaveLength(15);
+    expect(body).toContain('MetricName=\\"StoreLatencyMs\\"');
+    expect(body.match(/"<alarms\w+\.Arn>"/g)).toHaveLength(16);
   });
 });
 
