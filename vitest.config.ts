@@ -46,7 +46,7 @@ export default defineConfig({
           include: [...LOCALSTACK_TESTS, ...API_TESTS],
           exclude: NOT_ABOUT_STORES,
           provide: { engine: 'aws' },
-          globalSetup: ['test/support/localstack.ts'],
+          globalSetup: ['test/support/build.ts', 'test/support/localstack.ts'],
           setupFiles: ['test/localstack/remove-grounds.ts'],
           maxWorkers: LOCALSTACK_WORKERS,
           testTimeout: LOCALSTACK_LIMIT_MS,
