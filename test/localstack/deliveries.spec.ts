@@ -111,6 +111,7 @@ describe('the ledger in DynamoDB', () => {
         lease: { token: 'worker', until: terms.until },
         inFlight: undefined,
         tries: 1,
+        mishaps: 0,
       });
     });
 
