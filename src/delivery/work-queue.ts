@@ -9,6 +9,11 @@ export interface Task {
    * task that is handed out once more does no harm. A second call does nothing.
    */
   done(): Promise<void>;
+  /**
+   * Says that this worker could not do it: it is handed out again, to anybody, within seconds. Never rejects. A second call does
+   * nothing, nor does either after the other.
+   */
+  giveBack(): Promise<void>;
 }
 
 /**

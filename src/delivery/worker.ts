@@ -78,8 +78,11 @@ export class Worker {
     try {
       await this.batchWorker.work(task.pointer);
     } catch (error) {
-      // The batch keeps its lease and what was in flight: whoever claims it next decides about that.
+      // A batch that was claimed keeps its lease and what was in flight: whoever claims it next decides about that. One that could not
+      // be claimed has nothing but its pointer to be found by.
       this.log.error('batch.failed', { message_key: task.pointer.messageKey, err: error });
+      await task.giveBack();
+      return;
     }
     await task.done();
   }

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { BatchPointer } from '../../src/delivery/batch.ts';
 import type { Task } from '../../src/delivery/work-queue.ts';
+import { SECOND_MS } from '../../src/platform/clock/clock.ts';
 import { addresses, aGroupName } from '../support/builders.ts';
 import type { Engine, OpenEngine } from './engine.ts';
 import { aProgress, aSettlement, at, claimBatch, dispatch, dispatchOne, read, termsOf } from './steps.ts';
@@ -58,6 +59,19 @@ export function describeWorkQueue(openEngine: OpenEngine): void {
 
       expect(tasks.length).toBeGreaterThan(0);
       expect(tasks.length).toBeLessThanOrEqual(2);
+    });
+
+    it('gives out again, after a moment, what was given back', async () => {
+      const { batches } = await dispatch(engine, addresses(1), 1);
+      await engine.queue.push(batches);
+      const task = at(await pullAll(1, 1), 0);
+
+      await task.giveBack();
+      await task.done(); // which does nothing any more
+
+      expect(await pullBriefly()).toEqual([]);
+      engine.clock.advance(10 * SECOND_MS);
+      expect(namesOf(await pullAll(1, 1))).toEqual(batches.map(nameOf));
     });
 
     it('takes more pointers in one push than fit into one request', async () => {

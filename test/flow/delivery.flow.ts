@@ -500,6 +500,34 @@ export function describeDeliveryFlow(openEngine: OpenEngine): void {
       });
     });
 
+    describe('a store that is away for a moment', () => {
+      it('costs a batch that could not be claimed some seconds, and not its pointer', async () => {
+        await belfry.subscribe('ada@example.com');
+        await belfry.scheduleMessage();
+        const claim = engine.deliveries.claim.bind(engine.deliveries);
+        let claims = 0;
+        Object.defineProperty(engine.deliveries, 'claim', {
+          configurable: true,
+          value: async (...args: Parameters<typeof claim>) => {
+            claims += 1;
+            if (claims === 1) {
+              throw new StoreUnavailableError();
+            }
+            return claim(...args);
+          },
+        });
+        await belfry.scanner.runOnce();
+
+        belfry.worker.start();
+
+        await expect.poll(() => claims, { timeout: 10_000 }).toBe(1);
+        engine.clock.advance(10 * SECOND_MS);
+        await expect.poll(() => belfry.channel.recipients, { timeout: 15_000 }).toEqual(['ada@example.com']);
+        belfry.shutdown.begin();
+        await belfry.worker.stopped();
+      });
+    });
+
     describe('a batch that fails for a reason nobody foresaw', () => {
       class Unforeseen extends Error {
         override readonly name = 'Unforeseen';

@@ -35,6 +35,8 @@ const LONG_POLL_SECONDS = 20;
 const HEARTBEATS_PER_VISIBILITY = 3;
 // What is no pointer comes out again until the queue's redrive policy puts it aside; the pause keeps a queue without one from spinning.
 const POISON_PAUSE_SECONDS = 1;
+// What somebody could not do is not tried again without pause.
+const GIVEN_BACK_SECONDS = 5;
 
 /** A message of the queue, once it is known to be one that can be worked. */
 interface Received {
@@ -187,6 +189,13 @@ export class SqsWorkQueue extends WorkQueue {
             isDone = true;
             letGo();
             await this.#delete(receiptHandle);
+          }
+        },
+        giveBack: async () => {
+          if (!isDone) {
+            isDone = true;
+            letGo();
+            await this.#showIn(receiptHandle, GIVEN_BACK_SECONDS);
           }
         },
       };

@@ -9,6 +9,8 @@ import { SqliteDatabase } from './sqlite-database.ts';
 
 // A worker claims what it is given at once; from then on the lease of the batch keeps others away.
 const HAND_OUT_MS = MINUTE_MS;
+// What somebody could not do is not tried again without pause.
+const GIVEN_BACK_MS = 5 * SECOND_MS;
 // A push ends the wait at once; this is for batches whose retry has come.
 const WAIT_MS = SECOND_MS;
 
@@ -110,13 +112,21 @@ export class SqliteWorkQueue extends WorkQueue {
 
   #handOut(pointer: BatchPointer): Task {
     const name = nameOf(pointer);
+    let isOver = false;
     const task: Task = {
       pointer,
       done: async () => {
         // Only its own: meanwhile the batch may have been given to somebody else.
-        if (this.#handedOut.get(name)?.task === task) {
+        if (!isOver && this.#handedOut.get(name)?.task === task) {
           this.#handedOut.delete(name);
         }
+        isOver = true;
+      },
+      giveBack: async () => {
+        if (!isOver && this.#handedOut.get(name)?.task === task) {
+          this.#handedOut.set(name, { task, until: plusMs(this.clock.now(), GIVEN_BACK_MS) });
+        }
+        isOver = true;
       },
     };
     this.#handedOut.set(name, { task, until: plusMs(this.clock.now(), HAND_OUT_MS) });
