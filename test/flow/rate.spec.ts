@@ -115,9 +115,7 @@ describe('mails that may not go as fast as they could', () => {
     await aMessageTo(SMALL, 100);
     await letTimePass(2 * SECOND_MS);
     const small = sentTo(SMALL);
-    for (let minute = 0; sentTo(LARGE).length < 200 && minute < 10; minute += 1) {
-      await letTimePass(MINUTE_MS);
-    }
+    await letTimePass(4 * MINUTE_MS);
 
     expect(small).toHaveLength(100);
     expect((small.at(-1)?.atMs ?? 0) - beganAtMs).toBeLessThan(2_000);

@@ -59,6 +59,9 @@ const LOWER_EVERY_MS = 2 * SECOND_MS;
 // Limits are per second: after a second there is room again.
 const PAUSE_MS = SECOND_MS;
 
+// Several times as long as it takes until it is read again.
+const QUOTA_GOOD_MS = 30 * MINUTE_MS;
+
 /** Mails per second that go now. */
 export function rateAt(pace: Pace | undefined, limit: number, now: Temporal.Instant): number {
   if (!pace?.lowered) {
@@ -75,7 +78,7 @@ export function leaseChunk(
   { limit, now }: { readonly limit: number; readonly now: Temporal.Instant },
 ): { readonly pace: Pace; readonly lease: Lease } {
   const { nextAt, ...known } = sane(pace, now);
-  const left = known.quota?.left ?? Number.POSITIVE_INFINITY;
+  const left = leftOf(known.quota, now);
   if (left < 1) {
     return { pace: { nextAt, ...known }, lease: { kind: 'used-up' } };
   }
@@ -115,6 +118,13 @@ function sane(pace: Pace | undefined, now: Temporal.Instant): Pace {
   return msBetween(now, pace.nextAt) > NONSENSE_MS ? { ...pace, nextAt: now } : pace;
 }
 
+/** A quota that could not be read again for long says nothing any more: those 24 hours have moved on. */
+function leftOf(quota: Quota | undefined, now: Temporal.Instant): number {
+  return quota?.left === undefined || msBetween(quota.readAt, now) > QUOTA_GOOD_MS
+    ? Number.POSITIVE_INFINITY
+    : quota.left;
+}
+
 function lessened(quota: Quota | undefined, count: number): Quota | undefined {
-  return quota?.left === undefined ? quota : { ...quota, left: quota.left - count };
+  return quota?.left === undefined ? quota : { ...quota, left: Math.max(0, quota.left - count) };
 }

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { GroupStore } from '../../groups/group-store.ts';
 import type { GroupName } from '../../groups/group.ts';
-import { Clock, HOUR_MS, MINUTE_MS, SECOND_MS } from '../../platform/clock/clock.ts';
+import { Clock, HOUR_MS, SECOND_MS } from '../../platform/clock/clock.ts';
 import { SEND_RATE_MAX, Settings } from '../../platform/config/settings.ts';
 import { Shutdown } from '../../platform/lifecycle/shutdown.ts';
 import { Log } from '../../platform/logging/log.ts';
@@ -25,8 +25,12 @@ export type Turn =
   /** Others of its group are in hand for so long that it would only keep other groups out: it is to come again then. */
   | { readonly kind: 'later'; readonly at: Temporal.Instant };
 
-// A batch in hand keeps others out: no more of a group are in hand than are through so soon.
-const IN_HAND_MS = 5 * SECOND_MS;
+// A batch in hand keeps others out, so no more of a group are in hand than are through soon; but until more of them come again,
+// which they do on the tenth second, there must be some to go on with.
+const IN_HAND_MS = 15 * SECOND_MS;
+const LATER_GRID_MS = 10 * SECOND_MS;
+// For an account whose quota cannot be read. Most have at least that much; one that has less says so with the first mails.
+const RATE_WHERE_UNKNOWN = 14;
 // Then somebody looks whether its group has become faster.
 const LATER_MAX_MS = HOUR_MS;
 
@@ -59,7 +63,7 @@ export class Pacer {
 
   /** Learns what the provider allows, and logs it: an operator should not have to wait for the first mail to see it. Never rejects. */
   async start(): Promise<void> {
-    await this.#quota.rate();
+    await this.#quota.rate(RATE_WHERE_UNKNOWN);
   }
 
   /**
@@ -121,7 +125,7 @@ export class Pacer {
   /** Mails per second; absent: without limit. */
   async #channelRate(): Promise<number | undefined> {
     const { maxSendRate } = this.settings;
-    const allowed = await this.#quota.rate();
+    const allowed = await this.#quota.rate(maxSendRate ?? RATE_WHERE_UNKNOWN);
     return maxSendRate === undefined || allowed === undefined
       ? (maxSendRate ?? allowed)
       : Math.min(maxSendRate, allowed);
@@ -169,13 +173,13 @@ export class Pacer {
   }
 
   /**
-   * Somewhere in the time that all that is left of the message takes, so that about as many come as can go; on the full minute, so that
-   * a message wakes once a minute for all of them, and not for each.
+   * Somewhere in the time that all that is left of the message takes, so that about as many come as can go; on the tenth second, so that
+   * a message wakes once for all of those, and not for each.
    */
   #laterFor({ message: { counts } }: PacedBatch, rate: number): Temporal.Instant {
     const left = counts.subscribers - counts.sent - counts.failed - counts.skipped - counts.unknown;
     const spreadMs = Math.min(LATER_MAX_MS, (Math.max(left, BATCH_SIZE) * SECOND_MS) / rate);
     const atMs = this.clock.now().epochMilliseconds + Math.random() * spreadMs;
-    return Temporal.Instant.fromEpochMilliseconds(Math.ceil(atMs / MINUTE_MS) * MINUTE_MS);
+    return Temporal.Instant.fromEpochMilliseconds(Math.ceil(atMs / LATER_GRID_MS) * LATER_GRID_MS);
   }
 }

@@ -9,8 +9,6 @@ const EVERY_MS = 5 * MINUTE_MS;
 const AGAIN_AFTER_FAULT_MS = MINUTE_MS;
 // Where it is in doubt whether it still holds: not for each mail that is turned away.
 const FRESH_MS = 5 * SECOND_MS;
-// For an account whose quota cannot be read. Most have at least that much; one that has less says so with the first mails.
-const RATE_WHERE_UNKNOWN = 14;
 
 export interface ProviderQuotaParts {
   readonly rates: RateStore;
@@ -29,8 +27,8 @@ export class ProviderQuota {
 
   constructor(private readonly parts: ProviderQuotaParts) {}
 
-  /** Mails per second; absent where this channel has no quota. Only the first answer is waited for. Never rejects. */
-  async rate(): Promise<number | undefined> {
+  /** Mails per second, `unknown` where it could not be read; absent where this channel has no quota. Only the first answer is waited for. Never rejects. */
+  async rate(unknown: number): Promise<number | undefined> {
     const { channel, clock } = this.parts;
     if (!channel.readQuota) {
       return undefined;
@@ -44,7 +42,7 @@ export class ProviderQuota {
     if (isFirst) {
       await this.#refreshing;
     }
-    return this.#quota?.rate ?? RATE_WHERE_UNKNOWN;
+    return this.#quota?.rate ?? unknown;
   }
 
   /** It may have become less, or be used up: to be asked anew soon. */
@@ -70,8 +68,7 @@ export class ProviderQuota {
       this.#quota = shared && this.#isGood(shared, now) ? shared : await this.#askProvider(now);
       this.#dueAt = plusMs(this.#quota.readAt, EVERY_MS);
     } catch (error) {
-      const rate = this.#quota?.rate ?? RATE_WHERE_UNKNOWN;
-      log.warn('quota.unread', { channel: channel.name, mails_per_second: rate, err: error });
+      log.warn('quota.unread', { channel: channel.name, err: error });
       this.#dueAt = plusMs(now, AGAIN_AFTER_FAULT_MS);
     }
   }

@@ -171,6 +171,16 @@ describe('the quota of 24 hours', () => {
     expect(asked).toEqual({ ...used.pace, quota: aQuota({ left: 100 }) });
   });
 
+  it('is no limit any more once it could not be read again for half an hour', () => {
+    const pace = withQuota(undefined, aQuota({ left: 0 }));
+
+    const leases = [30 * MINUTE_MS, 30 * MINUTE_MS + 1].map(
+      (ms) => leaseChunk(pace, { limit: 14, now: plusMs(NOW, ms) }).lease.kind,
+    );
+
+    expect(leases).toEqual(['used-up', 'chunk']);
+  });
+
   it('is no limit where the provider has none', () => {
     const chunks = chunksAt(14, [0, 0, 0], withQuota(undefined, aQuota()));
 
