@@ -46,7 +46,7 @@ export function endWithoutSending(turn: Turn): Delivery | undefined {
 }
 
 /** Not handed over on purpose; but who may have got it in an earlier attempt was not skipped. */
-function afterSkip(
+export function afterSkip(
   subscriber: Pick<Subscriber, 'key' | 'email'>,
   before: Delivery | undefined,
   reason: string,

@@ -1,12 +1,53 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
-import { IsNumber, IsOptional, IsTimeZone, Max, Min } from 'class-validator';
+import { Allow, IsNumber, IsOptional, IsTimeZone, Max, Min } from 'class-validator';
 import { formatInstant } from '../platform/clock/clock.ts';
 import { SEND_RATE_MAX, SEND_RATE_MIN } from '../platform/config/settings.ts';
 import type { Group, GroupSettings } from './group.ts';
 import { IsMailbox, MAILBOX_MAX_LENGTH } from '../platform/mail/mailbox.ts';
+import {
+  parseSendWindow,
+  type SendWindow,
+  WEEKDAYS,
+  type Weekday,
+  WINDOW_ZONES,
+  windowFields,
+  type WindowZone,
+} from './send-window.ts';
 
 const SEND_RATE_FAULT = `Mails per second are needed: a number from ${SEND_RATE_MIN} to ${SEND_RATE_MAX}.`;
 const TIME_ZONE_FAULT = 'An IANA time zone is needed, such as Europe/Paris.';
+
+/** When deliveries may go, as a body and an answer have it. */
+class SendWindowView {
+  @ApiProperty({ pattern: '^([01]\\d|2[0-3]):[0-5]\\d$', example: '08:00' })
+  readonly from!: string;
+
+  @ApiProperty({
+    pattern: '^([01]\\d|2[0-3]):[0-5]\\d$',
+    description: 'Not included; a time before from is one of the next day.',
+    example: '20:00',
+  })
+  readonly to!: string;
+
+  @ApiPropertyOptional({
+    enum: WEEKDAYS,
+    isArray: true,
+    minItems: 1,
+    maxItems: WEEKDAYS.length,
+    description: 'Days on which it begins; all of them where left out.',
+    example: WEEKDAYS,
+  })
+  readonly days?: readonly Weekday[];
+
+  @ApiPropertyOptional({
+    enum: WINDOW_ZONES,
+    default: 'group',
+    description:
+      "Whose clock it goes by; a subscriber without a zone has the group's, a group without one UTC.",
+    example: 'group',
+  })
+  readonly zone?: WindowZone;
+}
 
 /** What PUT …/groups/{group} takes; what is left out is emptied. */
 export class GroupBody {
@@ -57,6 +98,15 @@ export class GroupBody {
   @Min(SEND_RATE_MIN, { message: SEND_RATE_FAULT })
   @Max(SEND_RATE_MAX, { message: SEND_RATE_FAULT })
   readonly max_send_rate?: number | null;
+
+  @ApiPropertyOptional({
+    type: SendWindowView,
+    nullable: true,
+    description:
+      'When deliveries to the group may go. Outside it they wait for its next start; a message that runs over its end goes on then. Where null, they go at any time.',
+  })
+  @Allow()
+  readonly send_window?: unknown;
 }
 
 class SubscriberCountsView {
@@ -93,6 +143,9 @@ export class GroupView {
   @ApiProperty({ type: Number, nullable: true, description: 'Mails per second.', example: 100 })
   readonly max_send_rate!: number | null;
 
+  @ApiProperty({ type: SendWindowView, nullable: true, description: 'Where null, at any time.' })
+  readonly send_window!: SendWindowView | null;
+
   @ApiProperty({ format: 'date-time', example: '2026-11-23T14:00:00.123Z' })
   readonly date_added!: string;
 
@@ -109,7 +162,12 @@ export function readGroupSettings(body: GroupBody): GroupSettings {
     replyTo: body.reply_to ?? undefined,
     timeZone: body.time_zone ?? undefined,
     maxSendRate: body.max_send_rate ?? undefined,
+    sendWindow: readSendWindow(body.send_window),
   };
+}
+
+function readSendWindow(value: unknown): SendWindow | undefined {
+  return value === undefined || value === null ? undefined : parseSendWindow(value, '/send_window');
 }
 
 export function viewGroup(group: Group): GroupView {
@@ -119,6 +177,7 @@ export function viewGroup(group: Group): GroupView {
     reply_to: group.replyTo ?? null,
     time_zone: group.timeZone ?? null,
     max_send_rate: group.maxSendRate ?? null,
+    send_window: group.sendWindow ? windowFields(group.sendWindow) : null,
     date_added: formatInstant(group.addedAt),
     subscribers: group.counts,
     version: group.version,

@@ -8,6 +8,7 @@ const SETTINGS = {
   reply_to: 'help@example.com',
   time_zone: 'Europe/Paris',
   max_send_rate: 2.5,
+  send_window: { from: '22:00', to: '06:30', days: ['mo', 'fr'], zone: 'subscriber' },
 };
 const LATER = { subject: 'Later', body: '<p>Later</p>', schedule_on: '2100-01-01T00:00:00Z' };
 
@@ -44,6 +45,7 @@ describe('PUT /v1/groups/{group}', () => {
       reply_to: null,
       time_zone: 'Asia/Tokyo',
       max_send_rate: null,
+      send_window: null,
       version: 2,
     });
   });

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { GroupInUseError, GroupNotFoundError, type GroupSettings } from '../../src/groups/group.ts';
+import { parseSendWindow } from '../../src/groups/send-window.ts';
 import { SUBSCRIBER_STATUSES } from '../../src/groups/subscriber.ts';
 import { plusMs } from '../../src/platform/clock/clock.ts';
 import { VersionMismatchError } from '../../src/platform/errors/version-mismatch-error.ts';
@@ -25,12 +26,14 @@ const SETTINGS: GroupSettings = {
   replyTo: 'office@example.com',
   timeZone: 'Europe/Paris',
   maxSendRate: 0.5,
+  sendWindow: parseSendWindow({ from: '22:00', to: '06:30', days: ['mo', 'fr'], zone: 'subscriber' }, ''),
 };
 const NO_SETTINGS: GroupSettings = {
   from: undefined,
   replyTo: undefined,
   timeZone: undefined,
   maxSendRate: undefined,
+  sendWindow: undefined,
 };
 
 export function describeGroupStore(openEngine: OpenEngine): void {
@@ -75,6 +78,7 @@ export function describeGroupStore(openEngine: OpenEngine): void {
           replyTo: 'new@example.com',
           timeZone: undefined,
           maxSendRate: undefined,
+          sendWindow: undefined,
           addedAt: anInstant(),
           version: 2,
           counts: NOBODY,

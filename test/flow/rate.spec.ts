@@ -71,7 +71,13 @@ describe('mails that may not go as fast as they could', () => {
   }
 
   async function limit(group: GroupName, maxSendRate: number): Promise<void> {
-    await engine.groups.put(group, { from: undefined, replyTo: undefined, timeZone: undefined, maxSendRate });
+    await engine.groups.put(group, {
+      from: undefined,
+      replyTo: undefined,
+      timeZone: undefined,
+      maxSendRate,
+      sendWindow: undefined,
+    });
   }
 
   function sentTo(group: GroupName): readonly { readonly to: string; readonly atMs: number }[] {

@@ -123,6 +123,7 @@ describe('groups and subscribers in DynamoDB', () => {
           replyTo: undefined,
           timeZone: 'Asia/Tokyo',
           maxSendRate: undefined,
+          sendWindow: undefined,
         });
       });
 

@@ -89,6 +89,7 @@ export function aMessage(overrides: Partial<Message> = {}): Message {
     scheduleOn,
     dueAt: scheduleOn,
     addedAt: plusMs(anInstant(), -10 * MINUTE_MS),
+    localDelivery: undefined,
     expiresAt: undefined,
     onMissed: 'hold',
     onUnknown: 'resend',
@@ -106,7 +107,7 @@ export function aMessage(overrides: Partial<Message> = {}): Message {
     },
     retry: undefined,
     counts: { subscribers: 0, sent: 0, failed: 0, skipped: 0, unknown: 0 },
-    attempts: { firstAt: undefined, lastAt: undefined, lastAcceptedAt: undefined },
+    attempts: { firstAt: undefined, lastAt: undefined, lastAcceptedAt: undefined, lastDueAt: undefined },
     ...overrides,
   };
 }

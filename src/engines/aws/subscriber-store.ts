@@ -9,6 +9,7 @@ import {
   type SubscriberPage,
   type SubscriberRange,
   SubscriberStore,
+  type ZoneCount,
 } from '../../groups/subscriber-store.ts';
 import {
   isSubscriberEmail,
@@ -26,9 +27,10 @@ import { countChanges, groupUpdate, requireVersion, toStored } from './group-sto
 import { branded, instant, integer, type Item, oneOf, optionalText, text } from './item.ts';
 import { type ItemQuery, type Key, queryItems, readItem, readItems } from './read-items.ts';
 import { transact, TRANSACTION_MAX_ITEMS, type TransactItem } from './transact.ts';
+import { countZones, zonesUpdate } from './zone-counts.ts';
 
-// One item of the transaction is the group. At most 33 KB each (254 + 256 + 8,192 characters of up to four bytes), so 3.2 MB of the 4.
-const ADD_MAX = TRANSACTION_MAX_ITEMS - 1;
+// Two items of the transaction are the group and its zones. At most 33 KB each (254 + 256 + 8,192 characters of up to four bytes), so 3.2 MB of the 4.
+const ADD_MAX = TRANSACTION_MAX_ITEMS - 2;
 
 /** Every write changes the counts of the group in the same transaction, and is done once: see AwsGroupStore. */
 @Injectable()
@@ -91,7 +93,7 @@ export class AwsSubscriberStore extends SubscriberStore {
       const write = {
         Put: { TableName: this.names.tables.subscribers, Item: toItem(after), ...isStill(before) },
       };
-      if (await this.#write(write, before, after.status)) {
+      if (await this.#write(write, before, after)) {
         return after;
       }
     }
@@ -130,6 +132,10 @@ export class AwsSubscriberStore extends SubscriberStore {
       ExpressionAttributeValues: { ':group': group, ':first': range.first, ':last': range.last },
     });
     return items.map(toSubscriber);
+  }
+
+  override async countZones(group: GroupName): Promise<readonly ZoneCount[]> {
+    return countZones(this.clients.dynamo, this.names, group);
   }
 
   /** Adds whoever is not there; where somebody else adds one of them at the same moment, looks again who is there. */
@@ -175,6 +181,11 @@ export class AwsSubscriberStore extends SubscriberStore {
     const { kind } = await transact(this.clients.dynamo, [
       ...puts,
       groupUpdate(this.names, group, at, new Map([['active', subscribers.length]])),
+      ...zonesUpdate(
+        this.names,
+        group,
+        subscribers.map((after) => ({ before: undefined, after })),
+      ),
     ]);
     return kind === 'done';
   }
@@ -192,14 +203,11 @@ export class AwsSubscriberStore extends SubscriberStore {
     return subscriber;
   }
 
-  /** Writes one subscriber, and counts them under `status` from now on; false where they have changed since `before` was read. */
-  async #write(
-    write: TransactItem,
-    before: Subscriber,
-    status: SubscriberStatus | undefined,
-  ): Promise<boolean> {
-    const items = before.status === status ? [write] : [write, this.#recount(before, status)];
-    const { kind } = await transact(this.clients.dynamo, items);
+  /** Writes one subscriber, and counts them as `after` from now on; false where they have changed since `before` was read. */
+  async #write(write: TransactItem, before: Subscriber, after: Subscriber | undefined): Promise<boolean> {
+    const recount = before.status === after?.status ? [] : [this.#recount(before, after?.status)];
+    const zones = zonesUpdate(this.names, before.group, [{ before, after }]);
+    const { kind } = await transact(this.clients.dynamo, [write, ...recount, ...zones]);
     return kind === 'done';
   }
 

@@ -8,6 +8,7 @@ import {
   type GroupSettings,
   isGroupName,
 } from '../../groups/group.ts';
+import { parseSendWindow, type SendWindow, windowFields } from '../../groups/send-window.ts';
 import { SUBSCRIBER_STATUSES, type SubscriberStatus } from '../../groups/subscriber.ts';
 import { Clock } from '../../platform/clock/clock.ts';
 import { VersionMismatchError } from '../../platform/errors/version-mismatch-error.ts';
@@ -31,16 +32,17 @@ export class SqliteGroupStore extends GroupStore {
       const before = this.#find(name);
       requireVersion(expectedVersion, before?.version);
       this.database.run(
-        `INSERT INTO groups (group_name, from_mailbox, reply_to, time_zone, max_send_rate, date_added, version)
-         VALUES (:name, :from, :replyTo, :timeZone, :maxSendRate, :now, 1)
+        `INSERT INTO groups (group_name, from_mailbox, reply_to, time_zone, max_send_rate, send_window, date_added, version)
+         VALUES (:name, :from, :replyTo, :timeZone, :maxSendRate, :sendWindow, :now, 1)
          ON CONFLICT DO UPDATE SET from_mailbox = :from, reply_to = :replyTo, time_zone = :timeZone, max_send_rate = :maxSendRate,
-           version = version + 1`,
+           send_window = :sendWindow, version = version + 1`,
         {
           name,
           from: settings.from ?? null,
           replyTo: settings.replyTo ?? null,
           timeZone: settings.timeZone ?? null,
           maxSendRate: settings.maxSendRate ?? null,
+          sendWindow: settings.sendWindow ? JSON.stringify(windowFields(settings.sendWindow)) : null,
           now: this.clock.now().epochMilliseconds,
         },
       );
@@ -96,6 +98,7 @@ export class SqliteGroupStore extends GroupStore {
       replyTo: optionalText(row, 'reply_to'),
       timeZone: optionalText(row, 'time_zone'),
       maxSendRate: optionalNumber(row, 'max_send_rate'),
+      sendWindow: toSendWindow(optionalText(row, 'send_window')),
       addedAt: instant(row, 'date_added'),
       version: integer(row, 'version'),
       counts: this.#counts(name),
@@ -111,6 +114,10 @@ export class SqliteGroupStore extends GroupStore {
     }
     return counts;
   }
+}
+
+function toSendWindow(json: string | undefined): SendWindow | undefined {
+  return json === undefined ? undefined : parseSendWindow(JSON.parse(json), 'send_window');
 }
 
 /** Makes the group where there is none; for use inside a transaction. A second run does nothing. */

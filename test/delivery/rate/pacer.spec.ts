@@ -224,6 +224,7 @@ describe('the pacer', () => {
         replyTo: undefined,
         timeZone: undefined,
         maxSendRate,
+        sendWindow: undefined,
       });
     }
 

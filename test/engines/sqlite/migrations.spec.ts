@@ -33,6 +33,7 @@ describe('migrate', () => {
       'messages',
       'paces',
       'subscriber_counts',
+      'subscriber_zones',
       'subscribers',
     ]);
   });
