@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { lookAgainAt, SendTimes } from '../../src/delivery/send-time.ts';
+import { lookAgainAt, SendTimes, wasUnattended } from '../../src/delivery/send-time.ts';
 import { parseSendWindow } from '../../src/groups/send-window.ts';
 import { DAY_MS, HOUR_MS, MINUTE_MS, msBetween, plusMs } from '../../src/platform/clock/clock.ts';
 import { parseLocalTime } from '../../src/schedule/local-delivery.ts';
@@ -86,5 +86,20 @@ describe('lookAgainAt', () => {
         },
       ),
     );
+  });
+});
+
+describe('wasUnattended', () => {
+  const localDelivery = { ...NINE, since: anInstant(), missedBefore: undefined };
+  it.each([
+    ['within the grace', { status: 'sending', localDelivery }, DAY_MS, DAY_MS, false],
+    ['beyond the grace', { status: 'sending', localDelivery }, DAY_MS + 1, DAY_MS, true],
+    ['for minutes, without any grace', { status: 'sending', localDelivery }, 5 * MINUTE_MS, 0, false],
+    ['without waves', { status: 'sending' }, 2 * DAY_MS, DAY_MS, false],
+    ['and not begun', { status: 'scheduled', localDelivery }, 2 * DAY_MS, DAY_MS, false],
+  ] as const)('tells a message that has slept %s', (_what, fields, sleptMs, graceMs, expected) => {
+    const message = aMessage({ ...fields, wakeAt: anInstant() });
+
+    expect(wasUnattended(message, plusMs(anInstant(), sleptMs), graceMs)).toBe(expected);
   });
 });
