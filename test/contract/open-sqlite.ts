@@ -7,6 +7,7 @@ import { SqliteMessageStore } from '../../src/engines/sqlite/message-store.ts';
 import { SqliteRateStore } from '../../src/engines/sqlite/rate-store.ts';
 import { SqliteDatabase } from '../../src/engines/sqlite/sqlite-database.ts';
 import { SqliteSubscriberStore } from '../../src/engines/sqlite/subscriber-store.ts';
+import { SqliteSuppressionStore } from '../../src/engines/sqlite/suppression-store.ts';
 import { SqliteWorkQueue } from '../../src/engines/sqlite/work-queue.ts';
 import { anInstant } from '../support/builders.ts';
 import { ManualClock } from '../support/manual-clock.ts';
@@ -25,6 +26,7 @@ export async function openSqlite(): Promise<SqliteEngine> {
   return {
     groups: new SqliteGroupStore(database, clock),
     subscribers: new SqliteSubscriberStore(database),
+    suppressions: new SqliteSuppressionStore(database),
     messages: new SqliteMessageStore(database),
     deliveries: new SqliteDeliveryStore(database),
     queue: new SqliteWorkQueue(database, clock),

@@ -6,11 +6,13 @@ import { openSqlite } from './open-sqlite.ts';
 import { describeRateStore } from './rate-store.contract.ts';
 import { describeRetry } from './retry.contract.ts';
 import { describeSubscriberStore } from './subscriber-store.contract.ts';
+import { describeSuppressionStore } from './suppression-store.contract.ts';
 import { describeWorkQueue } from './work-queue.contract.ts';
 
 describe('the embedded engine', () => {
   describeGroupStore(openSqlite);
   describeSubscriberStore(openSqlite);
+  describeSuppressionStore(openSqlite);
   describeMessageStore(openSqlite);
   describeDeliveryStore(openSqlite);
   describeRateStore(openSqlite);

@@ -4,6 +4,7 @@ import { RateStore } from '../../delivery/rate/rate-store.ts';
 import { WorkQueue } from '../../delivery/work-queue.ts';
 import { GroupStore } from '../../groups/group-store.ts';
 import { SubscriberStore } from '../../groups/subscriber-store.ts';
+import { SuppressionStore } from '../../groups/suppression-store.ts';
 import { type AwsSettings, Settings } from '../../platform/config/settings.ts';
 import { Metrics } from '../../platform/metrics/metrics.ts';
 import { Readiness } from '../../platform/health/readiness.ts';
@@ -17,6 +18,7 @@ import { AwsMessageStore } from './message-store.ts';
 import { readItem } from './read-items.ts';
 import { AwsRateStore } from './rate-store.ts';
 import { AwsSubscriberStore } from './subscriber-store.ts';
+import { AwsSuppressionStore } from './suppression-store.ts';
 import { SweepRunner } from './sweep-runner.ts';
 import { SqsWorkQueue } from './work-queue.ts';
 
@@ -37,6 +39,7 @@ import { SqsWorkQueue } from './work-queue.ts';
     },
     { provide: GroupStore, useClass: AwsGroupStore },
     { provide: SubscriberStore, useClass: AwsSubscriberStore },
+    { provide: SuppressionStore, useClass: AwsSuppressionStore },
     { provide: MessageStore, useClass: AwsMessageStore },
     { provide: DeliveryStore, useClass: AwsDeliveryStore },
     { provide: RateStore, useClass: AwsRateStore },
@@ -45,7 +48,7 @@ import { SqsWorkQueue } from './work-queue.ts';
     ContentSweeper,
     SweepRunner,
   ],
-  exports: [GroupStore, SubscriberStore, MessageStore, DeliveryStore, RateStore, WorkQueue],
+  exports: [GroupStore, SubscriberStore, SuppressionStore, MessageStore, DeliveryStore, RateStore, WorkQueue],
 })
 export class AwsEngineModule implements OnApplicationShutdown {
   constructor(

@@ -161,6 +161,15 @@ const MIGRATIONS: readonly string[] = [
     quota_read_at INTEGER
   ) STRICT, WITHOUT ROWID;
   `,
+  `
+  -- Of the account, whatever group an address is in.
+  CREATE TABLE suppressions (
+    subscriber TEXT PRIMARY KEY, -- the address in lower case
+    reason TEXT NOT NULL,
+    detail TEXT,
+    added_at INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  `,
 ];
 
 /** Brings the schema up to date; a second run does nothing. Throws on a file that a newer Belfry wrote. */

@@ -6,6 +6,7 @@ import { RateStore } from '../../delivery/rate/rate-store.ts';
 import { WorkQueue } from '../../delivery/work-queue.ts';
 import { GroupStore } from '../../groups/group-store.ts';
 import { SubscriberStore } from '../../groups/subscriber-store.ts';
+import { SuppressionStore } from '../../groups/suppression-store.ts';
 import { Clock } from '../../platform/clock/clock.ts';
 import { Settings } from '../../platform/config/settings.ts';
 import { Metrics } from '../../platform/metrics/metrics.ts';
@@ -19,6 +20,7 @@ import { SqliteMessageStore } from './message-store.ts';
 import { SqliteDatabase } from './sqlite-database.ts';
 import { SqliteRateStore } from './rate-store.ts';
 import { SqliteSubscriberStore } from './subscriber-store.ts';
+import { SqliteSuppressionStore } from './suppression-store.ts';
 import { SqliteWorkQueue } from './work-queue.ts';
 
 /** The file and the right to it, for as long as the application runs. */
@@ -58,12 +60,13 @@ class SqliteEngine implements OnApplicationShutdown {
     },
     { provide: GroupStore, useClass: SqliteGroupStore },
     { provide: SubscriberStore, useClass: SqliteSubscriberStore },
+    { provide: SuppressionStore, useClass: SqliteSuppressionStore },
     { provide: MessageStore, useClass: SqliteMessageStore },
     { provide: DeliveryStore, useClass: SqliteDeliveryStore },
     { provide: RateStore, useClass: SqliteRateStore },
     { provide: WorkQueue, useClass: SqliteWorkQueue },
   ],
-  exports: [GroupStore, SubscriberStore, MessageStore, DeliveryStore, RateStore, WorkQueue],
+  exports: [GroupStore, SubscriberStore, SuppressionStore, MessageStore, DeliveryStore, RateStore, WorkQueue],
 })
 export class SqliteEngineModule {
   constructor(readiness: Readiness, database: SqliteDatabase) {

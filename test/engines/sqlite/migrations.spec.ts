@@ -34,6 +34,7 @@ describe('migrate', () => {
       'paces',
       'subscriber_counts',
       'subscribers',
+      'suppressions',
     ]);
   });
 
