@@ -21,7 +21,13 @@ import { PageCursors } from '../platform/http/page-cursor.ts';
 import { GroupStore } from './group-store.ts';
 import { type GroupName, GroupNotFoundError, parseGroupName } from './group.ts';
 import { OneOrManyPipe } from './one-or-many.pipe.ts';
-import { GROUP_PARAM_DOCS, GroupParam, SUBSCRIBER_PARAM_DOCS, SubscriberParam } from './params.ts';
+import {
+  GROUP_PARAM_DOCS,
+  GroupParam,
+  readPosition,
+  SUBSCRIBER_PARAM_DOCS,
+  SubscriberParam,
+} from './params.ts';
 import { SubscriberStore } from './subscriber-store.ts';
 import {
   AddedManyView,
@@ -36,12 +42,7 @@ import {
   viewAddedMany,
   viewSubscriber,
 } from './subscriber.dto.ts';
-import {
-  isSubscriberKey,
-  ResubscribeRefusedError,
-  type SubscriberKey,
-  SubscriberNotFoundError,
-} from './subscriber.ts';
+import { ResubscribeRefusedError, type SubscriberKey, SubscriberNotFoundError } from './subscriber.ts';
 import { SubscribersService } from './subscribers.service.ts';
 
 const EXAMPLE = parseGroupName('serverless');
@@ -196,12 +197,4 @@ export class SubscribersController {
   ): Promise<void> {
     await this.subscribers.remove(group, key, ifVersion);
   }
-}
-
-/** Cursors are signed, so another position is a defect. */
-function readPosition(position: unknown): SubscriberKey {
-  if (typeof position !== 'string' || !isSubscriberKey(position)) {
-    throw new Error('A signed cursor of a list of subscribers has no address in it.');
-  }
-  return position;
 }

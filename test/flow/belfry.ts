@@ -71,7 +71,7 @@ export class Belfry {
   readonly channel: FakeChannel;
 
   constructor(engine: Engine, channel = new FakeChannel(), env: Environment = {}) {
-    const { groups, subscribers, messages, deliveries, queue, clock } = engine;
+    const { groups, subscribers, suppressions, messages, deliveries, queue, clock } = engine;
     const settings = parseSettings(env);
     const log = new Log(pino({ level: 'silent' }));
     const wakes = new WakeSignal();
@@ -97,6 +97,7 @@ export class Belfry {
       messages,
       deliveries,
       subscribers,
+      suppressions,
       queue,
       channel,
       new MailMakers(messages, groups, settings),

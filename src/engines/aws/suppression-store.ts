@@ -14,21 +14,18 @@ const GROUP_NAME = '#suppressed';
 /** Items of the table of subscribers. Each write is a transaction: its token makes one whose answer was lost look done, and new. */
 @Injectable()
 export class AwsSuppressionStore extends SuppressionStore {
-  readonly #table: string;
-
   constructor(
     private readonly clients: AwsClients,
-    names: AwsNames,
+    private readonly names: AwsNames,
   ) {
     super();
-    this.#table = names.tables.subscribers;
   }
 
   override async add(suppression: Suppression): Promise<boolean> {
     const { kind } = await transact(this.clients.dynamo, [
       {
         Put: {
-          TableName: this.#table,
+          TableName: this.names.tables.subscribers,
           Item: toItem(suppression),
           ConditionExpression: 'attribute_not_exists(subscriber)',
         },
@@ -41,7 +38,7 @@ export class AwsSuppressionStore extends SuppressionStore {
     const { kind } = await transact(this.clients.dynamo, [
       {
         Delete: {
-          TableName: this.#table,
+          TableName: this.names.tables.subscribers,
           Key: keyOf(subscriber),
           ConditionExpression: 'attribute_exists(subscriber)',
         },
@@ -51,7 +48,7 @@ export class AwsSuppressionStore extends SuppressionStore {
   }
 
   override async find(subscriber: SubscriberKey): Promise<Suppression | undefined> {
-    const item = await readItem(this.clients.dynamo, this.#table, keyOf(subscriber));
+    const item = await readItem(this.clients.dynamo, this.names.tables.subscribers, keyOf(subscriber));
     return item && toSuppression(item);
   }
 
@@ -59,7 +56,7 @@ export class AwsSuppressionStore extends SuppressionStore {
     subscribers: readonly SubscriberKey[],
   ): Promise<ReadonlyMap<SubscriberKey, Suppression>> {
     const keys = [...new Set(subscribers)].map(keyOf);
-    const items = await readItems(this.clients.dynamo, this.#table, keys);
+    const items = await readItems(this.clients.dynamo, this.names.tables.subscribers, keys);
     return new Map(items.map(toSuppression).map((suppression) => [suppression.subscriber, suppression]));
   }
 
@@ -67,7 +64,7 @@ export class AwsSuppressionStore extends SuppressionStore {
     const items = await queryItems(
       this.clients.dynamo,
       {
-        TableName: this.#table,
+        TableName: this.names.tables.subscribers,
         ConsistentRead: true,
         KeyConditionExpression:
           after === undefined ? 'group_name = :group' : 'group_name = :group AND subscriber > :after',
