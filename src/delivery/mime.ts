@@ -66,9 +66,10 @@ async function compose(mail: Omit<Mail, 'compose'>, date: Temporal.Instant): Pro
     ...(mail.replyTo && { replyTo: { ...mail.replyTo } }),
     headers: [
       { key: 'Subject', value: subjectHeader(mail.subject) },
-      // Never folded, though the line is longer than 78 characters: not every reader takes a Message-ID on a line of its own.
+      // Never folded, though a line is longer than 78 characters: not every reader takes a Message-ID on a line of its own, and
+      // none should be kept from List-Unsubscribe (RFC 8058, 4).
       { key: 'Message-ID', value: { prepared: true, value: mail.messageId } },
-      ...mail.headers.map(({ name, value }) => ({ key: name, value })),
+      ...mail.headers.map(({ name, value }) => ({ key: name, value: { prepared: true, value } })),
     ],
     date: new Date(date.epochMilliseconds),
     text: contentOf(mail.text),

@@ -46,11 +46,13 @@ const NEEDED: Readonly<Record<string, Needed>> = {
   'GET /outbox': 'reader',
   'GET /outbox/{message_key}/{hash}': 'reader',
   'GET /outbox/{message_key}/{hash}/raw': 'reader',
+  'GET /u/{token}': 'nobody',
+  'POST /u/{token}': 'nobody',
   'GET /': 'nobody',
   'GET /openapi.json': 'nobody',
   'GET /docs': 'nobody',
 };
-const PAGES = /^GET \/(?:outbox|openapi\.json|docs|$)/;
+const PAGES = /^(?:GET \/(?:outbox|openapi\.json|docs|$)|(?:GET|POST) \/[ucp]\/\{token\})/;
 
 const HOLDERS = ['nobody', 'reader', 'sender', 'admin'] as const;
 

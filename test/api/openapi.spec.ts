@@ -16,7 +16,8 @@ const BETWEEN: Readonly<Record<string, () => Promise<void>>> = {
 };
 
 // Pages for people, the document itself, and Swagger UI's files.
-const NOT_DOCUMENTED = /^(?:HEAD |GET \/(?:$|docs(?:\/|$)|openapi\.json$|outbox(?:\/|$)))/;
+const NOT_DOCUMENTED =
+  /^(?:HEAD |(?:GET|POST) \/[ucp]\/\{token\}|GET \/(?:$|docs(?:\/|$)|openapi\.json$|outbox(?:\/|$)))/;
 
 const PROBLEM_TYPE = 'application/problem+json';
 const SOME_STATUSES = ['401', '403', '413', '415'];

@@ -7,7 +7,7 @@ import {
 } from '../../src/groups/subscriber.ts';
 import { plusMs } from '../../src/platform/clock/clock.ts';
 import { VersionMismatchError } from '../../src/platform/errors/version-mismatch-error.ts';
-import { addresses, aGroupName, aKey, aNewcomer, anInstant } from '../support/builders.ts';
+import { addresses, aGroupName, aKey, aNewcomer, anInstant, groupSettings } from '../support/builders.ts';
 import type { Engine, OpenEngine } from './engine.ts';
 import { answersOf, at, atOnce, faultsOf, readPages } from './steps.ts';
 
@@ -106,13 +106,7 @@ export function describeSubscriberStore(openEngine: OpenEngine): void {
       });
 
       it('leaves a group that is there as it is', async () => {
-        const settings = {
-          from: 'a@example.com',
-          replyTo: undefined,
-          timeZone: undefined,
-          maxSendRate: undefined,
-        };
-        const { group } = await engine.groups.put(GROUP, settings);
+        const { group } = await engine.groups.put(GROUP, groupSettings({ from: 'a@example.com' }));
 
         await add('ada@example.com');
 

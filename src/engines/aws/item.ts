@@ -73,6 +73,14 @@ export function oneOf<Literal extends string>(
   return literal;
 }
 
+export function optionalOneOf<Literal extends string>(
+  item: Item,
+  attribute: string,
+  literals: readonly Literal[],
+): Literal | undefined {
+  return item[attribute] === undefined ? undefined : oneOf(item, attribute, literals);
+}
+
 /** Text of a branded type, checked again: a damaged item must not turn into mail. */
 export function branded<Branded extends string>(
   item: Item,

@@ -170,6 +170,16 @@ const MIGRATIONS: readonly string[] = [
     added_at INTEGER NOT NULL
   ) STRICT, WITHOUT ROWID;
   `,
+  `
+  ALTER TABLE groups ADD COLUMN mail_kind TEXT NOT NULL DEFAULT 'bulk';
+  ALTER TABLE groups ADD COLUMN opt_in TEXT NOT NULL DEFAULT 'single';
+  ALTER TABLE groups ADD COLUMN display_name TEXT;
+  ALTER TABLE groups ADD COLUMN list_help TEXT;
+  ALTER TABLE groups ADD COLUMN list_owner TEXT;
+  ALTER TABLE groups ADD COLUMN unsubscribe_mailto TEXT;
+  ALTER TABLE groups ADD COLUMN postal_address TEXT;
+  ALTER TABLE groups ADD COLUMN language TEXT;
+  `,
 ];
 
 /** Brings the schema up to date; a second run does nothing. Throws on a file that a newer Belfry wrote. */
