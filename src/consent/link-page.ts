@@ -3,9 +3,9 @@ import { LINK_PAGE_POLICY } from './pages.ts';
 
 /**
  * The last part of `/u/…`, `/c/…` and `/p/…`. A group may be named u, c or p, and then the sample's path `/u/subscribers` is the list of its
- * subscribers.
+ * subscribers; tokens are longer than any such word.
  */
-export const LINK_TOKEN = ':token(^(?!subscribers$|schedule$).+$)';
+export const LINK_TOKEN = ':token(^.{20,}$)';
 
 export const LinkToken = (): ParameterDecorator => Param('token');
 

@@ -1,15 +1,18 @@
 import { Body, Controller, Get, HttpCode, Post, Res } from '@nestjs/common';
 import { ApiExcludeController } from '@nestjs/swagger';
-import type { FastifyReply } from 'fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { type ConsentOrigin, originOf } from '../groups/consent.ts';
 import { GroupStore } from '../groups/group-store.ts';
 import { languageOf } from '../groups/language.ts';
 import { SubscriberStore } from '../groups/subscriber-store.ts';
 import type { Subscriber } from '../groups/subscriber.ts';
 import { HasLink } from '../platform/auth/roles.ts';
+import { Settings } from '../platform/config/settings.ts';
+import { clientIp, Request } from '../platform/http/client-ip.ts';
 import { TakesForms } from '../platform/http/form-body.ts';
 import { Links, type LinkTarget } from './links.ts';
 import { LINK_TOKEN, LinkPage, LinkToken } from './link-page.ts';
-import { isOneClick } from './one-click.ts';
+import { isOneClick, OUR_PAGE } from './one-click.ts';
 import { askToLeavePage, leftPage, noSuchLinkPage, type Visit } from './pages.ts';
 import { Unsubscriber } from './unsubscriber.ts';
 
@@ -23,6 +26,7 @@ export class LinksController {
     private readonly groups: GroupStore,
     private readonly subscribers: SubscriberStore,
     private readonly unsubscriber: Unsubscriber,
+    private readonly settings: Settings,
   ) {}
 
   /** Changes nothing: what looks for evil in mails opens every link. */
@@ -50,6 +54,7 @@ export class LinksController {
   async leave(
     @LinkToken() token: string,
     @Body() body: unknown,
+    @Request() request: FastifyRequest,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<string> {
     const target = this.links.open(token, 'leave');
@@ -61,8 +66,16 @@ export class LinksController {
       reply.status(400);
       return askToLeavePage(visit, 'unclear');
     }
-    await this.unsubscriber.leave(target);
+    await this.unsubscriber.leave(target, this.#originOf(target, body, request));
     return leftPage(visit);
+  }
+
+  #originOf({ messageKey }: LinkTarget, form: FormData, request: FastifyRequest): ConsentOrigin {
+    const isOurs = form.get(OUR_PAGE.name) === OUR_PAGE.value;
+    // What a provider posts comes from its servers, whose address says nothing of the person.
+    return isOurs
+      ? originOf('page', { messageKey, ip: clientIp(request, this.settings.trustedProxies) })
+      : originOf('one-click', { messageKey });
   }
 
   async #visit(

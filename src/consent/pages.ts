@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Language } from '../groups/language.ts';
 import { escapeHtml } from '../platform/http/escape-html.ts';
-import { ONE_CLICK } from './one-click.ts';
+import { ONE_CLICK, OUR_PAGE } from './one-click.ts';
 import { say, type Words, WORDS } from './words.ts';
 
 const STYLE = `
@@ -55,7 +55,7 @@ export function askToLeavePage(visit: Visit, note?: keyof Words): string {
   return page(visit.language, words.unsubscribe, [
     note === undefined ? '' : paragraph(words[note]),
     paragraph(say(words.ask, visit)),
-    `<form method="post">${field(ONE_CLICK.name, ONE_CLICK.value)}${field('from', 'page')}${button(words.unsubscribe)}</form>`,
+    `<form method="post">${field(ONE_CLICK.name, ONE_CLICK.value)}${field(OUR_PAGE.name, OUR_PAGE.value)}${button(words.unsubscribe)}</form>`,
   ]);
 }
 

@@ -1,4 +1,5 @@
 import { Module } from '@nestjs/common';
+import { ConsentController } from './consent.controller.ts';
 import { GroupsController } from './groups.controller.ts';
 import { SubscribersController } from './subscribers.controller.ts';
 import { SubscribersService } from './subscribers.service.ts';
@@ -6,7 +7,8 @@ import { SuppressionsController } from './suppressions.controller.ts';
 
 /** WHO RECEIVES: groups, their subscribers, and who gets nothing at all. */
 @Module({
-  controllers: [GroupsController, SubscribersController, SuppressionsController],
+  controllers: [GroupsController, SubscribersController, ConsentController, SuppressionsController],
   providers: [SubscribersService],
+  exports: [SubscribersService],
 })
 export class GroupsModule {}

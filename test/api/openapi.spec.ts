@@ -177,6 +177,9 @@ describe.each(['/v1/groups/{group}', '/{group}'])('the examples under %s', (base
     'GET …/subscribers',
     'GET …/subscribers/{email}',
     'PATCH …/subscribers/{email}',
+    'GET …/subscribers/{email}/consent',
+    'GET …/consent',
+    'GET …/consent/export',
     'POST /v1/suppressions',
     'GET /v1/suppressions',
     'GET /v1/suppressions/{email}',
@@ -284,7 +287,7 @@ function undocumented(docs: JsonObject, { status, headers, text, body }: Answer)
   const documentedHeaders = at(docs, 'responses', String(status), 'headers');
   const missing = Object.keys(documentedHeaders ?? {}).filter((name) => !headers.has(name));
   const [contentType = ''] = (headers.get('content-type') ?? '').split(';');
-  const answered = contentType === 'text/plain' ? text : body;
+  const answered = contentType === 'text/plain' || contentType === 'application/x-ndjson' ? text : body;
   const faults =
     status === 204 ? [] : document.faultsOf(answered, document.answerSchema(docs, status, contentType));
   return [...missing.map((name) => `without ${name}`), ...faults];

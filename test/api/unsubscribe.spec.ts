@@ -3,6 +3,7 @@ import { simpleParser } from 'mailparser';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { bulkMailFaults, oneClickUrl } from '../support/bulk-mail.ts';
 import { objectsAt, textAt } from '../support/json.ts';
+import { matching } from '../support/matching.ts';
 import { type Answer, startTestApp, type TestApp } from '../support/test-app.ts';
 import { until } from '../support/until.ts';
 
@@ -26,7 +27,7 @@ const hasPython = spawnSync('python3', ['--version']).status === 0;
 
 let app: TestApp;
 beforeAll(async () => {
-  app = await startTestApp({ env: { PUBLIC_URL, MAIL: 'outbox' } });
+  app = await startTestApp({ env: { PUBLIC_URL, MAIL: 'outbox', TRUSTED_PROXIES: '1' } });
 });
 afterAll(() => app.close());
 
@@ -184,6 +185,16 @@ describe('one click', () => {
     expect(await statusOf(group)).toBe('unsubscribed');
     const { body: subscriber } = await app.request('GET', `/v1/groups/${group}/subscribers/ada@example.com`);
     expect(subscriber['version']).toBe(2);
+    const record = await app.request('GET', `/v1/groups/${group}/subscribers/ada@example.com/consent`);
+    expect(objectsAt(record.body, 'entries')).toEqual([
+      expect.objectContaining({ what: 'subscribed', how: 'api' }),
+      expect.objectContaining({
+        what: 'unsubscribed',
+        how: 'one-click',
+        ip: null,
+        message_key: matching(/-/),
+      }),
+    ]);
   });
 
   it.each([
@@ -236,6 +247,20 @@ describe('one click', () => {
     expect(await statusOf('bounced')).toBe('unsubscribed');
   });
 
+  it.each([
+    ['whose page was seen through a proxy', { 'x-forwarded-for': '203.0.113.9, 192.0.2.7' }, '192.0.2.7'],
+    ['whose proxy says nonsense', { 'x-forwarded-for': '203.0.113.9, who' }, null],
+    ['who came past the proxy', {}, null],
+  ])('has the address of somebody %s in the record where they used the page', async (who, headers, ip) => {
+    const group = `by-page-${who.replaceAll(/\W+/g, '-')}`;
+    const link = await linkOf(group);
+
+    await app.request('POST', link, { headers: { ...FORM, ...headers }, body: `${ONE_CLICK}&from=page` });
+
+    const record = await app.request('GET', `/v1/groups/${group}/subscribers/ada@example.com/consent`);
+    expect(objectsAt(record.body, 'entries').at(-1)).toMatchObject({ what: 'unsubscribed', how: 'page', ip });
+  });
+
   it('is possible under any name of the server', async () => {
     const link = await linkOf('named');
 
@@ -266,11 +291,10 @@ describe('a page behind a link', () => {
       link.slice(0, -5),
       `${link}A`,
       link.replace('/u/', '/u/B'),
-      '/u/x',
       `/u/${'A'.repeat(90)}`,
       `/u/${'A'.repeat(2_000)}`,
-      `/u/${encodeURIComponent('../../etc/passwd')}`,
-      '/u/%F0%9F%8E%89',
+      `/u/${encodeURIComponent('../'.repeat(9))}`,
+      `/u/${'%F0%9F%8E%89'.repeat(20)}`,
     ];
 
     const answers: Answer[] = [];

@@ -1,3 +1,4 @@
+import { AwsConsentStore } from '../../src/engines/aws/consent-store.ts';
 import { AwsDeliveryStore } from '../../src/engines/aws/delivery-store.ts';
 import { AwsGroupStore } from '../../src/engines/aws/group-store.ts';
 import { AwsMessageStore } from '../../src/engines/aws/message-store.ts';
@@ -28,6 +29,7 @@ export function openAwsOn(ground: Pick<AwsGround, 'clients' | 'names' | 'close'>
     groups: new AwsGroupStore(clients, names, clock),
     subscribers: new AwsSubscriberStore(clients, names),
     suppressions: new AwsSuppressionStore(clients, names),
+    consents: new AwsConsentStore(clients, names),
     messages: new AwsMessageStore(clients, names, clock),
     deliveries: new AwsDeliveryStore(clients, names),
     queue: new SqsWorkQueue(clients, names, clock, SILENT_LOG, parseSettings({})),

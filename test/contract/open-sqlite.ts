@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { SqliteConsentStore } from '../../src/engines/sqlite/consent-store.ts';
 import { SqliteDeliveryStore } from '../../src/engines/sqlite/delivery-store.ts';
 import { SqliteGroupStore } from '../../src/engines/sqlite/group-store.ts';
 import { SqliteMessageStore } from '../../src/engines/sqlite/message-store.ts';
@@ -27,6 +28,7 @@ export async function openSqlite(): Promise<SqliteEngine> {
     groups: new SqliteGroupStore(database, clock),
     subscribers: new SqliteSubscriberStore(database),
     suppressions: new SqliteSuppressionStore(database),
+    consents: new SqliteConsentStore(database),
     messages: new SqliteMessageStore(database),
     deliveries: new SqliteDeliveryStore(database),
     queue: new SqliteWorkQueue(database, clock),

@@ -1,4 +1,5 @@
 import { describe } from 'vitest';
+import { describeConsentStore } from './consent-store.contract.ts';
 import { describeDeliveryStore } from './delivery-store.contract.ts';
 import { describeGroupStore } from './group-store.contract.ts';
 import { describeMessageStore } from './message-store.contract.ts';
@@ -13,6 +14,7 @@ describe('the embedded engine', () => {
   describeGroupStore(openSqlite);
   describeSubscriberStore(openSqlite);
   describeSuppressionStore(openSqlite);
+  describeConsentStore(openSqlite);
   describeMessageStore(openSqlite);
   describeDeliveryStore(openSqlite);
   describeRateStore(openSqlite);

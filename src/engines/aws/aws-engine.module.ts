@@ -2,6 +2,7 @@ import { Global, Module, type OnApplicationShutdown } from '@nestjs/common';
 import { DeliveryStore } from '../../delivery/delivery-store.ts';
 import { RateStore } from '../../delivery/rate/rate-store.ts';
 import { WorkQueue } from '../../delivery/work-queue.ts';
+import { ConsentStore } from '../../groups/consent-store.ts';
 import { GroupStore } from '../../groups/group-store.ts';
 import { SubscriberStore } from '../../groups/subscriber-store.ts';
 import { SuppressionStore } from '../../groups/suppression-store.ts';
@@ -13,6 +14,7 @@ import { AwsClients, openAwsClients } from './aws-clients.ts';
 import { AwsNames } from './aws-names.ts';
 import { ContentSweeper } from './content-sweeper.ts';
 import { AwsDeliveryStore } from './delivery-store.ts';
+import { AwsConsentStore } from './consent-store.ts';
 import { AwsGroupStore } from './group-store.ts';
 import { AwsMessageStore } from './message-store.ts';
 import { readItem } from './read-items.ts';
@@ -38,6 +40,7 @@ import { SqsWorkQueue } from './work-queue.ts';
       inject: [Settings],
     },
     { provide: GroupStore, useClass: AwsGroupStore },
+    { provide: ConsentStore, useClass: AwsConsentStore },
     { provide: SubscriberStore, useClass: AwsSubscriberStore },
     { provide: SuppressionStore, useClass: AwsSuppressionStore },
     { provide: MessageStore, useClass: AwsMessageStore },
@@ -48,7 +51,16 @@ import { SqsWorkQueue } from './work-queue.ts';
     ContentSweeper,
     SweepRunner,
   ],
-  exports: [GroupStore, SubscriberStore, SuppressionStore, MessageStore, DeliveryStore, RateStore, WorkQueue],
+  exports: [
+    GroupStore,
+    ConsentStore,
+    SubscriberStore,
+    SuppressionStore,
+    MessageStore,
+    DeliveryStore,
+    RateStore,
+    WorkQueue,
+  ],
 })
 export class AwsEngineModule implements OnApplicationShutdown {
   constructor(

@@ -383,7 +383,7 @@ function count(item: Item, status: SubscriberStatus): number {
   return optionalInteger(item, `${status}_count`) ?? 0;
 }
 
-function countBy<Value>(values: readonly Value[]): ReadonlyMap<Value, number> {
+export function countBy<Value>(values: readonly Value[]): ReadonlyMap<Value, number> {
   const counts = new Map<Value, number>();
   for (const value of values) {
     counts.set(value, (counts.get(value) ?? 0) + 1);

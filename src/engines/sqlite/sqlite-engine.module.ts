@@ -4,6 +4,7 @@ import { Global, Module, type OnApplicationShutdown } from '@nestjs/common';
 import { DeliveryStore } from '../../delivery/delivery-store.ts';
 import { RateStore } from '../../delivery/rate/rate-store.ts';
 import { WorkQueue } from '../../delivery/work-queue.ts';
+import { ConsentStore } from '../../groups/consent-store.ts';
 import { GroupStore } from '../../groups/group-store.ts';
 import { SubscriberStore } from '../../groups/subscriber-store.ts';
 import { SuppressionStore } from '../../groups/suppression-store.ts';
@@ -15,6 +16,7 @@ import { MessageStore } from '../../schedule/message-store.ts';
 import { DataLock } from './data-lock.ts';
 import { endLeases } from './end-leases.ts';
 import { SqliteDeliveryStore } from './delivery-store.ts';
+import { SqliteConsentStore } from './consent-store.ts';
 import { SqliteGroupStore } from './group-store.ts';
 import { SqliteMessageStore } from './message-store.ts';
 import { SqliteDatabase } from './sqlite-database.ts';
@@ -59,6 +61,7 @@ class SqliteEngine implements OnApplicationShutdown {
       inject: [SqliteEngine],
     },
     { provide: GroupStore, useClass: SqliteGroupStore },
+    { provide: ConsentStore, useClass: SqliteConsentStore },
     { provide: SubscriberStore, useClass: SqliteSubscriberStore },
     { provide: SuppressionStore, useClass: SqliteSuppressionStore },
     { provide: MessageStore, useClass: SqliteMessageStore },
@@ -66,7 +69,16 @@ class SqliteEngine implements OnApplicationShutdown {
     { provide: RateStore, useClass: SqliteRateStore },
     { provide: WorkQueue, useClass: SqliteWorkQueue },
   ],
-  exports: [GroupStore, SubscriberStore, SuppressionStore, MessageStore, DeliveryStore, RateStore, WorkQueue],
+  exports: [
+    GroupStore,
+    ConsentStore,
+    SubscriberStore,
+    SuppressionStore,
+    MessageStore,
+    DeliveryStore,
+    RateStore,
+    WorkQueue,
+  ],
 })
 export class SqliteEngineModule {
   constructor(readiness: Readiness, database: SqliteDatabase) {
