@@ -100,15 +100,16 @@ export class BatchWorker {
   /**
    * Works the batch where it can be claimed; does nothing where it cannot, so a pointer may come twice.
    * After a mishap that nobody foresaw it is tried again later, and set aside when that happens again and again.
+   * Answers false where the lease was lost: the pointer is needed again then, unless another worker is through before.
    * @throws {StoreUnavailableError} where the ledger cannot be reached: the lease then ends by itself, and the batch is claimed again.
    */
-  async work(pointer: BatchPointer): Promise<void> {
+  async work(pointer: BatchPointer): Promise<boolean> {
     const now = this.clock.now();
     const terms = { token: newToken(), now, until: plusMs(now, this.settings.leaseMs) };
     const batch = await this.deliveries.claim(pointer, terms);
     if (!batch) {
       this.metrics.countConflict('batch');
-      return;
+      return true;
     }
     if (batch.tries === 1) {
       this.metrics.observeQueueWait(batch.cutAt, now);
@@ -118,18 +119,20 @@ export class BatchWorker {
     try {
       if (batch.tries > MAX_LOSSES) {
         await this.#setAside(batch, `Its worker was lost ${MAX_LOSSES} times in a row.`);
-        return;
+        return true;
       }
       const run = await this.#begin(batch, lease);
       const attributes = { count: batch.count, try: batch.tries };
       await this.tracing.run({ trace: traceOf(batch.messageKey), name: 'batch.work', attributes }, () =>
         this.#workSafely(run),
       );
+      return true;
     } catch (error) {
       if (!(error instanceof LeaseLostError)) {
         throw error;
       }
       this.log.warn('batch.lease-lost', { message_key: batch.messageKey });
+      return false;
     } finally {
       lease.end();
     }
