@@ -36,6 +36,7 @@ export function apiPermissions(scope: PermissionScope): readonly PolicyStatement
         'dynamodb:GetItem',
         'dynamodb:PutItem',
         'dynamodb:Query',
+        'dynamodb:UpdateItem',
       ],
     ),
     allow(
@@ -70,7 +71,7 @@ export function apiPermissions(scope: PermissionScope): readonly PolicyStatement
 export function workerPermissions(scope: PermissionScope): readonly PolicyStatement[] {
   return [
     allow('Groups', [table(scope, 'groups')], ['dynamodb:GetItem']),
-    allow('Subscribers', [table(scope, 'subscribers')], ['dynamodb:Query']),
+    allow('Subscribers', [table(scope, 'subscribers')], ['dynamodb:BatchGetItem', 'dynamodb:Query']),
     allow(
       'Messages',
       [table(scope, 'messages')],

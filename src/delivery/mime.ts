@@ -70,7 +70,8 @@ function compose(mail: Omit<Mail, 'compose'>, date: Temporal.Instant): Buffer {
     folded('To', mailboxText({ name: mail.toName, address: mail.to })),
     ...(mail.replyTo ? [folded('Reply-To', mailboxText(mail.replyTo))] : []),
     folded('Subject', subjectText(mail.subject)),
-    // Never folded, though a line is longer than 78 characters: not every reader takes a Message-ID on a line of its own.
+    // Never folded, though a line is longer than 78 characters: not every reader takes a Message-ID on a line of its own, and
+    // none should be kept from List-Unsubscribe (RFC 8058, 4).
     `Message-ID: ${mail.messageId}`,
     ...mail.headers.map(
       ({ name, value }) => `${name}: ${encodeWords(value, 'Q', ENCODED_WORD_LENGTH, true)}`,

@@ -3,6 +3,8 @@ import type { RateStore } from '../../src/delivery/rate/rate-store.ts';
 import type { WorkQueue } from '../../src/delivery/work-queue.ts';
 import type { GroupStore } from '../../src/groups/group-store.ts';
 import type { SubscriberStore } from '../../src/groups/subscriber-store.ts';
+import type { ConsentStore } from '../../src/groups/consent-store.ts';
+import type { SuppressionStore } from '../../src/groups/suppression-store.ts';
 import type { MessageStore } from '../../src/schedule/message-store.ts';
 import type { ManualClock } from '../support/manual-clock.ts';
 
@@ -10,6 +12,8 @@ import type { ManualClock } from '../support/manual-clock.ts';
 export interface Engine {
   readonly groups: GroupStore;
   readonly subscribers: SubscriberStore;
+  readonly suppressions: SuppressionStore;
+  readonly consents: ConsentStore;
   readonly messages: MessageStore;
   readonly deliveries: DeliveryStore;
   readonly queue: WorkQueue;

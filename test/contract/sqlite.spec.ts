@@ -1,4 +1,5 @@
 import { describe } from 'vitest';
+import { describeConsentStore } from './consent-store.contract.ts';
 import { describeDeliveryStore } from './delivery-store.contract.ts';
 import { describeGroupStore } from './group-store.contract.ts';
 import { describeMessageStore } from './message-store.contract.ts';
@@ -6,11 +7,14 @@ import { openSqlite } from './open-sqlite.ts';
 import { describeRateStore } from './rate-store.contract.ts';
 import { describeRetry } from './retry.contract.ts';
 import { describeSubscriberStore } from './subscriber-store.contract.ts';
+import { describeSuppressionStore } from './suppression-store.contract.ts';
 import { describeWorkQueue } from './work-queue.contract.ts';
 
 describe('the embedded engine', () => {
   describeGroupStore(openSqlite);
   describeSubscriberStore(openSqlite);
+  describeSuppressionStore(openSqlite);
+  describeConsentStore(openSqlite);
   describeMessageStore(openSqlite);
   describeDeliveryStore(openSqlite);
   describeRateStore(openSqlite);

@@ -180,7 +180,12 @@ describe('the SES channel', () => {
         recipient: `${name}@example.com`,
         from: '"Die Öffnung, täglich" <news@example.com>',
         replyTo: '"Help" <help@example.com>',
-        tags: { message_key: '01999999-0000-7000-8000-000000000001', group: 'serverless' },
+        tags: {
+          message_key: '01999999-0000-7000-8000-000000000001',
+          group: 'serverless',
+          'ses:feedback-id-a': '01999999-0000-7000-8000-000000000001',
+          'ses:feedback-id-b': 'serverless',
+        },
         configurationSet: 'belfry-mails',
         headers: {
           'list-unsubscribe': `<https://example.com/u/${name}>`,

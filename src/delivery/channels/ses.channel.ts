@@ -266,5 +266,8 @@ function tagsOf({ messageKey, group }: Mail): MessageTag[] {
   return [
     { Name: 'message_key', Value: messageKey },
     { Name: 'group', Value: group },
+    // What SES puts into the header Feedback-ID (AWS Messaging Blog, Understanding Google Postmaster Tools); other channels write it by themselves.
+    { Name: 'ses:feedback-id-a', Value: messageKey },
+    { Name: 'ses:feedback-id-b', Value: group },
   ];
 }
