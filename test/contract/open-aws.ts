@@ -1,5 +1,6 @@
 import { AwsDeliveryStore } from '../../src/engines/aws/delivery-store.ts';
 import { AwsGroupStore } from '../../src/engines/aws/group-store.ts';
+import { AwsImportStore } from '../../src/engines/aws/import-store.ts';
 import { AwsMessageStore } from '../../src/engines/aws/message-store.ts';
 import { AwsRateStore } from '../../src/engines/aws/rate-store.ts';
 import { AwsSubscriberStore } from '../../src/engines/aws/subscriber-store.ts';
@@ -26,6 +27,7 @@ export function openAwsOn(ground: Pick<AwsGround, 'clients' | 'names' | 'close'>
   return {
     groups: new AwsGroupStore(clients, names, clock),
     subscribers: new AwsSubscriberStore(clients, names),
+    imports: new AwsImportStore(clients, names),
     messages: new AwsMessageStore(clients, names, clock),
     deliveries: new AwsDeliveryStore(clients, names),
     queue: new SqsWorkQueue(clients, names, clock, SILENT_LOG, parseSettings({})),

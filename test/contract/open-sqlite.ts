@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { SqliteDeliveryStore } from '../../src/engines/sqlite/delivery-store.ts';
 import { SqliteGroupStore } from '../../src/engines/sqlite/group-store.ts';
+import { SqliteImportStore } from '../../src/engines/sqlite/import-store.ts';
 import { SqliteMessageStore } from '../../src/engines/sqlite/message-store.ts';
 import { SqliteRateStore } from '../../src/engines/sqlite/rate-store.ts';
 import { SqliteDatabase } from '../../src/engines/sqlite/sqlite-database.ts';
@@ -25,6 +26,7 @@ export async function openSqlite(): Promise<SqliteEngine> {
   return {
     groups: new SqliteGroupStore(database, clock),
     subscribers: new SqliteSubscriberStore(database),
+    imports: new SqliteImportStore(database, join(folder, 'imports')),
     messages: new SqliteMessageStore(database),
     deliveries: new SqliteDeliveryStore(database),
     queue: new SqliteWorkQueue(database, clock),

@@ -1,6 +1,7 @@
 import { describe } from 'vitest';
 import { describeDeliveryStore } from './delivery-store.contract.ts';
 import { describeGroupStore } from './group-store.contract.ts';
+import { describeImportStore } from './import-store.contract.ts';
 import { describeMessageStore } from './message-store.contract.ts';
 import { openSqlite } from './open-sqlite.ts';
 import { describeRateStore } from './rate-store.contract.ts';
@@ -11,6 +12,7 @@ import { describeWorkQueue } from './work-queue.contract.ts';
 describe('the embedded engine', () => {
   describeGroupStore(openSqlite);
   describeSubscriberStore(openSqlite);
+  describeImportStore(openSqlite);
   describeMessageStore(openSqlite);
   describeDeliveryStore(openSqlite);
   describeRateStore(openSqlite);

@@ -3,6 +3,7 @@ import { DeliveryStore } from '../../delivery/delivery-store.ts';
 import { RateStore } from '../../delivery/rate/rate-store.ts';
 import { WorkQueue } from '../../delivery/work-queue.ts';
 import { GroupStore } from '../../groups/group-store.ts';
+import { ImportStore } from '../../groups/imports/import-store.ts';
 import { SubscriberStore } from '../../groups/subscriber-store.ts';
 import { type AwsSettings, Settings } from '../../platform/config/settings.ts';
 import { Metrics } from '../../platform/metrics/metrics.ts';
@@ -13,6 +14,7 @@ import { AwsNames } from './aws-names.ts';
 import { ContentSweeper } from './content-sweeper.ts';
 import { AwsDeliveryStore } from './delivery-store.ts';
 import { AwsGroupStore } from './group-store.ts';
+import { AwsImportStore } from './import-store.ts';
 import { AwsMessageStore } from './message-store.ts';
 import { readItem } from './read-items.ts';
 import { AwsRateStore } from './rate-store.ts';
@@ -37,6 +39,7 @@ import { SqsWorkQueue } from './work-queue.ts';
     },
     { provide: GroupStore, useClass: AwsGroupStore },
     { provide: SubscriberStore, useClass: AwsSubscriberStore },
+    { provide: ImportStore, useClass: AwsImportStore },
     { provide: MessageStore, useClass: AwsMessageStore },
     { provide: DeliveryStore, useClass: AwsDeliveryStore },
     { provide: RateStore, useClass: AwsRateStore },
@@ -45,7 +48,7 @@ import { SqsWorkQueue } from './work-queue.ts';
     ContentSweeper,
     SweepRunner,
   ],
-  exports: [GroupStore, SubscriberStore, MessageStore, DeliveryStore, RateStore, WorkQueue],
+  exports: [GroupStore, SubscriberStore, ImportStore, MessageStore, DeliveryStore, RateStore, WorkQueue],
 })
 export class AwsEngineModule implements OnApplicationShutdown {
   constructor(

@@ -5,6 +5,7 @@ import { DeliveryStore } from '../../delivery/delivery-store.ts';
 import { RateStore } from '../../delivery/rate/rate-store.ts';
 import { WorkQueue } from '../../delivery/work-queue.ts';
 import { GroupStore } from '../../groups/group-store.ts';
+import { ImportStore } from '../../groups/imports/import-store.ts';
 import { SubscriberStore } from '../../groups/subscriber-store.ts';
 import { Clock } from '../../platform/clock/clock.ts';
 import { Settings } from '../../platform/config/settings.ts';
@@ -15,6 +16,7 @@ import { DataLock } from './data-lock.ts';
 import { endLeases } from './end-leases.ts';
 import { SqliteDeliveryStore } from './delivery-store.ts';
 import { SqliteGroupStore } from './group-store.ts';
+import { SqliteImportStore } from './import-store.ts';
 import { SqliteMessageStore } from './message-store.ts';
 import { SqliteDatabase } from './sqlite-database.ts';
 import { SqliteRateStore } from './rate-store.ts';
@@ -62,8 +64,14 @@ class SqliteEngine implements OnApplicationShutdown {
     { provide: DeliveryStore, useClass: SqliteDeliveryStore },
     { provide: RateStore, useClass: SqliteRateStore },
     { provide: WorkQueue, useClass: SqliteWorkQueue },
+    {
+      provide: ImportStore,
+      useFactory: (database: SqliteDatabase, settings: Settings): ImportStore =>
+        new SqliteImportStore(database, join(settings.dataDir, 'imports')),
+      inject: [SqliteDatabase, Settings],
+    },
   ],
-  exports: [GroupStore, SubscriberStore, MessageStore, DeliveryStore, RateStore, WorkQueue],
+  exports: [GroupStore, SubscriberStore, ImportStore, MessageStore, DeliveryStore, RateStore, WorkQueue],
 })
 export class SqliteEngineModule {
   constructor(readiness: Readiness, database: SqliteDatabase) {

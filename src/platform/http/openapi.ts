@@ -17,6 +17,7 @@ const SECOND_PATHS = 'sample paths';
 const TAGS = [
   ['groups', 'Named audiences.'],
   ['subscribers', 'Who is in a group.'],
+  ['imports', 'Files of subscribers, in and out.'],
   ['messages', 'What goes out, and when.'],
   ['deliveries', 'Who got it.'],
   ['health', 'For load balancers and container platforms.'],
