@@ -4,6 +4,7 @@ import { RateStore } from '../../delivery/rate/rate-store.ts';
 import { WorkQueue } from '../../delivery/work-queue.ts';
 import { ConsentStore } from '../../groups/consent-store.ts';
 import { GroupStore } from '../../groups/group-store.ts';
+import { ImportStore } from '../../groups/imports/import-store.ts';
 import { SubscriberStore } from '../../groups/subscriber-store.ts';
 import { SuppressionStore } from '../../groups/suppression-store.ts';
 import { type AwsSettings, Settings } from '../../platform/config/settings.ts';
@@ -16,6 +17,7 @@ import { ContentSweeper } from './content-sweeper.ts';
 import { AwsDeliveryStore } from './delivery-store.ts';
 import { AwsConsentStore } from './consent-store.ts';
 import { AwsGroupStore } from './group-store.ts';
+import { AwsImportStore } from './import-store.ts';
 import { AwsMessageStore } from './message-store.ts';
 import { readItem } from './read-items.ts';
 import { AwsRateStore } from './rate-store.ts';
@@ -43,6 +45,7 @@ import { SqsWorkQueue } from './work-queue.ts';
     { provide: ConsentStore, useClass: AwsConsentStore },
     { provide: SubscriberStore, useClass: AwsSubscriberStore },
     { provide: SuppressionStore, useClass: AwsSuppressionStore },
+    { provide: ImportStore, useClass: AwsImportStore },
     { provide: MessageStore, useClass: AwsMessageStore },
     { provide: DeliveryStore, useClass: AwsDeliveryStore },
     { provide: RateStore, useClass: AwsRateStore },
@@ -55,6 +58,7 @@ import { SqsWorkQueue } from './work-queue.ts';
     GroupStore,
     ConsentStore,
     SubscriberStore,
+    ImportStore,
     SuppressionStore,
     MessageStore,
     DeliveryStore,

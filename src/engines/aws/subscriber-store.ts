@@ -259,7 +259,7 @@ export class AwsSubscriberStore extends SubscriberStore {
   }
 }
 
-function keyOf(group: GroupName, key: SubscriberKey): Key {
+export function keyOf(group: GroupName, key: SubscriberKey): Key {
   return { group_name: group, subscriber: key };
 }
 
@@ -294,7 +294,7 @@ function isStill({ version }: Subscriber): {
   };
 }
 
-function toItem(subscriber: Subscriber): Record<string, string | number | undefined> {
+export function toItem(subscriber: Subscriber): Record<string, string | number | undefined> {
   return {
     group_name: subscriber.group,
     subscriber: subscriber.key,
@@ -309,7 +309,7 @@ function toItem(subscriber: Subscriber): Record<string, string | number | undefi
   };
 }
 
-function toSubscriber(item: Item): Subscriber {
+export function toSubscriber(item: Item): Subscriber {
   return {
     group: branded(item, 'group_name', isGroupName),
     key: branded(item, 'subscriber', isSubscriberKey),

@@ -198,6 +198,39 @@ const MIGRATIONS: readonly string[] = [
   ALTER TABLE groups ADD COLUMN postal_address TEXT;
   ALTER TABLE groups ADD COLUMN language TEXT;
   `,
+  `
+  -- No reference to groups: the first rows make the group.
+  CREATE TABLE imports (
+    import_key TEXT PRIMARY KEY,
+    group_name TEXT NOT NULL,
+    format TEXT NOT NULL,
+    dry_run INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    reason TEXT,
+    file_bytes INTEGER NOT NULL,
+    read_bytes INTEGER NOT NULL DEFAULT 0,
+    read_count INTEGER NOT NULL DEFAULT 0,
+    created_count INTEGER NOT NULL DEFAULT 0,
+    updated_count INTEGER NOT NULL DEFAULT 0,
+    unchanged_count INTEGER NOT NULL DEFAULT 0,
+    rejected_count INTEGER NOT NULL DEFAULT 0,
+    duplicate_count INTEGER NOT NULL DEFAULT 0,
+    added_at INTEGER NOT NULL,
+    started_at INTEGER,
+    ended_at INTEGER,
+    wake_at INTEGER NOT NULL,
+    lease_token TEXT
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX imports_of_group ON imports (group_name, import_key);
+  CREATE INDEX imports_waking ON imports (wake_at);
+
+  CREATE TABLE import_results (
+    import_key TEXT NOT NULL REFERENCES imports (import_key) ON DELETE CASCADE,
+    first_row INTEGER NOT NULL,
+    results TEXT NOT NULL, -- a letter for each row from there on
+    PRIMARY KEY (import_key, first_row)
+  ) STRICT, WITHOUT ROWID;
+  `,
 ];
 
 /** Brings the schema up to date; a second run does nothing. Throws on a file that a newer Belfry wrote. */

@@ -6,6 +6,7 @@ import { RateStore } from '../../delivery/rate/rate-store.ts';
 import { WorkQueue } from '../../delivery/work-queue.ts';
 import { ConsentStore } from '../../groups/consent-store.ts';
 import { GroupStore } from '../../groups/group-store.ts';
+import { ImportStore } from '../../groups/imports/import-store.ts';
 import { SubscriberStore } from '../../groups/subscriber-store.ts';
 import { SuppressionStore } from '../../groups/suppression-store.ts';
 import { Clock } from '../../platform/clock/clock.ts';
@@ -18,6 +19,7 @@ import { endLeases } from './end-leases.ts';
 import { SqliteDeliveryStore } from './delivery-store.ts';
 import { SqliteConsentStore } from './consent-store.ts';
 import { SqliteGroupStore } from './group-store.ts';
+import { SqliteImportStore } from './import-store.ts';
 import { SqliteMessageStore } from './message-store.ts';
 import { SqliteDatabase } from './sqlite-database.ts';
 import { SqliteRateStore } from './rate-store.ts';
@@ -68,11 +70,18 @@ class SqliteEngine implements OnApplicationShutdown {
     { provide: DeliveryStore, useClass: SqliteDeliveryStore },
     { provide: RateStore, useClass: SqliteRateStore },
     { provide: WorkQueue, useClass: SqliteWorkQueue },
+    {
+      provide: ImportStore,
+      useFactory: (database: SqliteDatabase, settings: Settings): ImportStore =>
+        new SqliteImportStore(database, join(settings.dataDir, 'imports')),
+      inject: [SqliteDatabase, Settings],
+    },
   ],
   exports: [
     GroupStore,
     ConsentStore,
     SubscriberStore,
+    ImportStore,
     SuppressionStore,
     MessageStore,
     DeliveryStore,

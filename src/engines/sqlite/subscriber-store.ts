@@ -201,7 +201,7 @@ export class SqliteSubscriberStore extends SubscriberStore {
   }
 }
 
-function toSubscriber(row: Row): Subscriber {
+export function toSubscriber(row: Row): Subscriber {
   return {
     group: branded(row, 'group_name', isGroupName),
     key: branded(row, 'subscriber', isSubscriberKey),

@@ -31,6 +31,8 @@ describe('migrate', () => {
       'deliveries',
       'groups',
       'idempotency_keys',
+      'import_results',
+      'imports',
       'messages',
       'paces',
       'subscriber_counts',
