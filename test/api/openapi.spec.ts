@@ -12,7 +12,7 @@ const AFTER_THE_EXAMPLES = Temporal.Instant.from('2030-01-01T09:00Z');
 /** What happens between the requests of the story. */
 const BETWEEN: Readonly<Record<string, () => Promise<void>>> = {
   'their time comes': theirTimeComes,
-  'what is held is cancelled': cancelHeld,
+  'what has not gone is cancelled': cancelTheRest,
 };
 
 // Pages for people, the document itself, and Swagger UI's files.
@@ -195,6 +195,7 @@ describe.each(['/v1/groups/{group}', '/{group}'])('the examples under %s', (base
     'POST …/schedule',
     'GET …/schedule',
     'GET …/schedule/{key}',
+    'GET …/schedule/{key}/plan',
     'GET …/schedule/{key}/content',
     'POST …/schedule/{key}/pause',
     'POST …/schedule/{key}/resume',
@@ -205,7 +206,7 @@ describe.each(['/v1/groups/{group}', '/{group}'])('the examples under %s', (base
     'GET …/schedule/{key}/batches',
     'POST …/schedule/{key}/retry',
     'DELETE …/subscribers/{email}',
-    'what is held is cancelled',
+    'what has not gone is cancelled',
     'DELETE /v1/groups/{group}',
   ].map((step) => step.replace('…', base));
 
@@ -325,9 +326,9 @@ async function theirTimeComes(): Promise<void> {
   });
 }
 
-async function cancelHeld(): Promise<void> {
+async function cancelTheRest(): Promise<void> {
   const schedule = '/v1/groups/serverless/schedule';
-  for (const message of await listAll(app, schedule, { status: 'held' })) {
+  for (const message of await listAll(app, schedule, { status: 'held,sending' })) {
     await app.request('DELETE', `${schedule}/${textAt(message, 'key')}`);
   }
 }
