@@ -42,6 +42,7 @@ export function apiPermissions(scope: PermissionScope): readonly PolicyStatement
         'dynamodb:GetItem',
         'dynamodb:PutItem',
         'dynamodb:Query',
+        'dynamodb:UpdateItem',
       ],
     ),
     allow(
@@ -49,6 +50,7 @@ export function apiPermissions(scope: PermissionScope): readonly PolicyStatement
       [table(scope, 'messages')],
       [
         'dynamodb:BatchGetItem',
+        'dynamodb:DeleteItem', // an import of which the file did not arrive
         'dynamodb:GetItem',
         'dynamodb:PutItem',
         'dynamodb:Query',
@@ -61,6 +63,7 @@ export function apiPermissions(scope: PermissionScope): readonly PolicyStatement
       'Content',
       [contents(scope)],
       [
+        's3:AbortMultipartUpload', // of an import of which the file did not arrive
         's3:DeleteObject', // of a message that was not recorded
         's3:GetObject',
         's3:PutObject',
@@ -75,12 +78,28 @@ export function apiPermissions(scope: PermissionScope): readonly PolicyStatement
 /** It finds what is due, delivers it, and sweeps content that no message needs. */
 export function workerPermissions(scope: PermissionScope): readonly PolicyStatement[] {
   return [
-    allow('Groups', [table(scope, 'groups')], ['dynamodb:GetItem', 'dynamodb:PutItem']),
-    allow('Subscribers', [table(scope, 'subscribers')], ['dynamodb:Query']),
+    allow(
+      'Groups',
+      [table(scope, 'groups')],
+      ['dynamodb:GetItem', 'dynamodb:PutItem', 'dynamodb:UpdateItem'],
+    ),
+    // It reads them for a batch, and writes them for an import.
+    allow(
+      'Subscribers',
+      [table(scope, 'subscribers')],
+      ['dynamodb:BatchGetItem', 'dynamodb:PutItem', 'dynamodb:Query'],
+    ),
     allow(
       'Messages',
       [table(scope, 'messages')],
-      ['dynamodb:BatchGetItem', 'dynamodb:ConditionCheckItem', 'dynamodb:GetItem', 'dynamodb:UpdateItem'],
+      [
+        'dynamodb:BatchGetItem',
+        'dynamodb:ConditionCheckItem',
+        'dynamodb:DeleteItem', // an import whose time is over
+        'dynamodb:GetItem',
+        'dynamodb:PutItem', // the results of an import
+        'dynamodb:UpdateItem',
+      ],
     ),
     // The scan happens once in the life of an installation, to find the oldest hour.
     allow('MessagesDue', [index(scope, 'messages', 'due')], ['dynamodb:Query', 'dynamodb:Scan']),

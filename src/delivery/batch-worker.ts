@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { GroupStore } from '../groups/group-store.ts';
 import { SubscriberStore } from '../groups/subscriber-store.ts';
 import type { Subscriber, SubscriberKey } from '../groups/subscriber.ts';
+import { SuppressionStore } from '../groups/suppression-store.ts';
 import { Clock, isReached, later, plusMs, SECOND_MS } from '../platform/clock/clock.ts';
 import { assertNever } from '../platform/errors/assert-never.ts';
 import { StoreUnavailableError } from '../platform/errors/domain-error.ts';
@@ -98,6 +99,7 @@ export class BatchWorker {
     private readonly messages: MessageStore,
     private readonly deliveries: DeliveryStore,
     private readonly subscribers: SubscriberStore,
+    private readonly suppressions: SuppressionStore,
     private readonly groups: GroupStore,
     private readonly queue: WorkQueue,
     private readonly channel: Channel,
@@ -350,9 +352,11 @@ export class BatchWorker {
   /** Makes the mails; whoever is not to get one, or for whom none can be made, is decided upon here. */
   async #prepare(run: Run, window: readonly Due[], mailMaker: MailMaker): Promise<readonly Ready[]> {
     const ready: Ready[] = [];
+    const suppressed = await this.suppressions.findAmong(window.map(({ subscriber }) => subscriber.key));
     for (const open of window) {
       const now = this.clock.now();
-      const end = endWithoutSending({ ...open, message: run.message, status: run.status, now });
+      const suppression = suppressed.get(open.subscriber.key);
+      const end = endWithoutSending({ ...open, suppression, message: run.message, status: run.status, now });
       if (end) {
         run.unreported.push(end);
         continue;
@@ -370,12 +374,11 @@ export class BatchWorker {
   }
 
   /** Ends what is not to be sent any more. */
-  #endAll(run: Run, all: readonly Open[]): void {
+  #endAll({ unreported, message, status }: Run, all: readonly Open[]): void {
     const now = this.clock.now();
-    run.unreported.push(
-      ...all.flatMap(
-        (open) => endWithoutSending({ ...open, message: run.message, status: run.status, now }) ?? [],
-      ),
+    const suppression = undefined; // they end anyway
+    unreported.push(
+      ...all.flatMap((open) => endWithoutSending({ ...open, suppression, message, status, now }) ?? []),
     );
   }
 

@@ -319,11 +319,13 @@ export function viewMessage(
 
 /**
  * @param audience the group before the message was stored; absent where the message is the first that it sees.
+ * @param publicUrl PUBLIC_URL, where it is set.
  * @param plan of a message with a local time.
  */
 export function answerScheduled(
   message: Message,
   audience: Group | undefined,
+  publicUrl: string | undefined,
   plan: Plan | undefined,
 ): ScheduledView {
   const view = viewMessage(message, message.addedAt);
@@ -340,6 +342,7 @@ export function answerScheduled(
     warnings: [
       ...view.warnings,
       ...audienceWarnings(message, audience),
+      ...linkWarnings(audience, publicUrl),
       ...(plan ? planWarnings(message, plan) : []),
     ],
   };
@@ -398,6 +401,27 @@ function setAsideWarnings({ group, key, dispatch }: Message): readonly WarningVi
         {
           code: 'set-aside',
           detail: `GET ${path}/batches?state=set_aside says which batches failed and why; POST ${path}/retry tries them again.`,
+        },
+      ];
+}
+
+/** What mail providers want of bulk mail, and this one will not have. */
+function linkWarnings(audience: Group | undefined, publicUrl: string | undefined): readonly WarningView[] {
+  if (audience?.kind === 'transactional') {
+    return [
+      {
+        code: 'transactional',
+        detail: `The group '${audience.name}' is transactional: its mails do not say how to unsubscribe. That is only for mail that answers what its reader did; for anything else, PUT the group with "kind": "bulk".`,
+      },
+    ];
+  }
+  return publicUrl?.startsWith('https:') === true
+    ? []
+    : [
+        {
+          code: 'no-https-link',
+          detail:
+            'The links to unsubscribe do not begin with https, so mail providers offer no button for them, and nobody elsewhere can open them. Set PUBLIC_URL to where people reach this server.',
         },
       ];
 }

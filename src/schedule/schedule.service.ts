@@ -100,7 +100,7 @@ export class ScheduleService {
     const message = this.#newMessage(group, draft, content, await this.#timesOf(group, draft, now), now);
     const audience = await this.groups.find(group);
     const plan = message.localDelivery && (await this.planner.plan(message));
-    const answer = JSON.stringify(answerScheduled(message, audience, plan));
+    const answer = JSON.stringify(answerScheduled(message, audience, this.settings.publicUrl, plan));
 
     const idempotency =
       idempotencyKey === undefined

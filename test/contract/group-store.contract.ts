@@ -5,7 +5,15 @@ import { SUBSCRIBER_STATUSES } from '../../src/groups/subscriber.ts';
 import { plusMs } from '../../src/platform/clock/clock.ts';
 import { VersionMismatchError } from '../../src/platform/errors/version-mismatch-error.ts';
 import type { MessageStatus } from '../../src/schedule/message.ts';
-import { aDelivery, aGroupName, aKey, aNewcomer, anInstant, aSealedContent } from '../support/builders.ts';
+import {
+  aDelivery,
+  aGroupName,
+  aKey,
+  aNewcomer,
+  anInstant,
+  aSealedContent,
+  groupSettings,
+} from '../support/builders.ts';
 import type { Engine, OpenEngine } from './engine.ts';
 import {
   answersOf,
@@ -26,15 +34,17 @@ const SETTINGS: GroupSettings = {
   replyTo: 'office@example.com',
   timeZone: 'Europe/Paris',
   maxSendRate: 0.5,
+  kind: 'transactional',
+  optIn: 'double',
+  displayName: 'Freunde der Brücke',
+  listHelp: 'https://example.com/help',
+  listOwner: 'mailto:owner@example.com',
+  unsubscribeMailto: 'leave@example.com',
+  postalAddress: 'Example Ltd\n1 Example Street',
+  language: 'de',
   sendWindow: parseSendWindow({ from: '22:00', to: '06:30', days: ['mo', 'fr'], zone: 'subscriber' }, ''),
 };
-const NO_SETTINGS: GroupSettings = {
-  from: undefined,
-  replyTo: undefined,
-  timeZone: undefined,
-  maxSendRate: undefined,
-  sendWindow: undefined,
-};
+const NO_SETTINGS = groupSettings();
 
 export function describeGroupStore(openEngine: OpenEngine): void {
   describe('GroupStore', () => {
@@ -74,11 +84,7 @@ export function describeGroupStore(openEngine: OpenEngine): void {
         expect(created).toBe(false);
         expect(group).toEqual({
           name: GROUP,
-          from: undefined,
-          replyTo: 'new@example.com',
-          timeZone: undefined,
-          maxSendRate: undefined,
-          sendWindow: undefined,
+          ...groupSettings({ replyTo: 'new@example.com' }),
           addedAt: anInstant(),
           version: 2,
           counts: NOBODY,

@@ -96,6 +96,42 @@ export function describeDeliveryFlow(openEngine: OpenEngine): void {
         expect((await belfry.message(key)).counts).toMatchObject({ subscribers: 2, sent: 2 });
       });
 
+      it('skips whose address is suppressed, with the reason, and nobody else', async () => {
+        await belfry.subscribe(...addresses(12));
+        const key = await belfry.scheduleMessage();
+        const addedAt = anInstant();
+        await engine.suppressions.add({
+          subscriber: aKey('s00003@example.com'),
+          reason: 'bounced',
+          detail: '550 5.1.1 No such user',
+          addedAt,
+        });
+        await engine.suppressions.add({
+          subscriber: aKey('s00011@example.com'),
+          reason: 'manual',
+          detail: undefined,
+          addedAt,
+        });
+
+        await belfry.runOnce();
+
+        const skipped = (await belfry.deliveries(key)).filter(({ outcome }) => outcome === 'skipped');
+        expect(skipped.map(({ email, attempt, reason }) => ({ email, attempt, reason }))).toEqual([
+          {
+            email: 's00003@example.com',
+            attempt: 0,
+            reason:
+              'The address is suppressed (bounced) since 2026-11-23T14:10:00.000Z: 550 5.1.1 No such user',
+          },
+          {
+            email: 's00011@example.com',
+            attempt: 0,
+            reason: 'The address is suppressed (manual) since 2026-11-23T14:10:00.000Z.',
+          },
+        ]);
+        expect(belfry.channel.taken).toHaveLength(10);
+      });
+
       it('skips who unsubscribed or left after the dispatch, and says so', async () => {
         await belfry.subscribe('ada@example.com', 'bob@example.com', 'cyd@example.com');
         const key = await belfry.scheduleMessage();

@@ -6,7 +6,7 @@ import { type LocalTime, parseLocalTime, waveIn } from '../../src/schedule/local
 import type { MessageKey } from '../../src/schedule/message.ts';
 import type { Draft } from '../../src/schedule/schedule.service.ts';
 import type { Engine, OpenEngine } from '../contract/engine.ts';
-import { addresses, aKey, aNewcomer, anInstant } from '../support/builders.ts';
+import { addresses, aKey, aNewcomer, anInstant, groupSettings } from '../support/builders.ts';
 import { Belfry } from './belfry.ts';
 
 const ADA = 'ada@example.com';
@@ -71,13 +71,10 @@ export function describeWaves(openEngine: OpenEngine, scope: 'everything' | 'sto
     }
 
     async function putWindow(fields: object, timeZone?: string): Promise<void> {
-      await engine.groups.put(belfry.group, {
-        from: undefined,
-        replyTo: undefined,
-        timeZone,
-        maxSendRate: undefined,
-        sendWindow: parseSendWindow(fields, ''),
-      });
+      await engine.groups.put(
+        belfry.group,
+        groupSettings({ timeZone, sendWindow: parseSendWindow(fields, '') }),
+      );
     }
 
     /** Goes from wake to wake, as the scanner's timers do, until the message is at rest or `end` is reached. */
@@ -514,13 +511,7 @@ export function describeWaves(openEngine: OpenEngine, scope: 'everything' | 'sto
         const key = await belfry.scheduleMessage();
         await belfry.runOnce();
 
-        await engine.groups.put(belfry.group, {
-          from: undefined,
-          replyTo: undefined,
-          timeZone: undefined,
-          maxSendRate: undefined,
-          sendWindow: undefined,
-        });
+        await engine.groups.put(belfry.group, groupSettings());
         await drive(key);
 
         expect(msBetween(anInstant(), sent.at(0)?.at ?? anInstant())).toBeLessThanOrEqual(1.75 * HOUR_MS);
