@@ -53,9 +53,11 @@ export interface MergeInto {
 /** Rows in the order of the file: of several for one address, each changes what the one before has made. */
 export function mergeRows(rows: readonly PlannedRow[], into: MergeInto): Merged {
   const writes = new Map<SubscriberKey, SubscriberWrite>();
+  // As it is once stored: in whole milliseconds.
+  const at = Temporal.Instant.fromEpochMilliseconds(into.at.epochMilliseconds);
   let results = '';
   for (const { row, isDuplicate } of rows) {
-    const result = row ? mergeRow(row, into, writes) : 'rejected';
+    const result = row ? mergeRow(row, { ...into, at }, writes) : 'rejected';
     const letter = LETTERS[result];
     results += isDuplicate ? letter.toLowerCase() : letter;
   }
@@ -159,7 +161,7 @@ function newSubscriber(row: ImportRow, group: GroupName, at: Temporal.Instant): 
     name: row.name ?? undefined,
     attributes: row.attributes ?? {},
     timeZone: row.timeZone ?? undefined,
-    joinedAt: Temporal.Instant.fromEpochMilliseconds(at.epochMilliseconds),
+    joinedAt: at,
     version: 1,
   };
 }
