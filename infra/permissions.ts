@@ -36,6 +36,7 @@ export function apiPermissions(scope: PermissionScope): readonly PolicyStatement
         'dynamodb:GetItem',
         'dynamodb:PutItem',
         'dynamodb:Query',
+        'dynamodb:UpdateItem',
       ],
     ),
     allow(
@@ -72,11 +73,11 @@ export function apiPermissions(scope: PermissionScope): readonly PolicyStatement
 export function workerPermissions(scope: PermissionScope): readonly PolicyStatement[] {
   return [
     allow('Groups', [table(scope, 'groups')], ['dynamodb:GetItem', 'dynamodb:UpdateItem']),
-    // It reads them for a batch, and writes them for an import.
+    // It reads them for a batch; for an import it writes them, and what is recorded of them.
     allow(
       'Subscribers',
       [table(scope, 'subscribers')],
-      ['dynamodb:BatchGetItem', 'dynamodb:PutItem', 'dynamodb:Query'],
+      ['dynamodb:BatchGetItem', 'dynamodb:PutItem', 'dynamodb:Query', 'dynamodb:UpdateItem'],
     ),
     allow(
       'Messages',

@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { SubscriberStore } from '../groups/subscriber-store.ts';
 import type { Subscriber, SubscriberKey } from '../groups/subscriber.ts';
+import { SuppressionStore } from '../groups/suppression-store.ts';
 import { Clock, isReached, later, plusMs } from '../platform/clock/clock.ts';
 import { StoreUnavailableError } from '../platform/errors/domain-error.ts';
 import { Settings } from '../platform/config/settings.ts';
@@ -82,6 +83,7 @@ export class BatchWorker {
     private readonly messages: MessageStore,
     private readonly deliveries: DeliveryStore,
     private readonly subscribers: SubscriberStore,
+    private readonly suppressions: SuppressionStore,
     private readonly queue: WorkQueue,
     private readonly channel: Channel,
     private readonly mailMakers: MailMakers,
@@ -98,15 +100,16 @@ export class BatchWorker {
   /**
    * Works the batch where it can be claimed; does nothing where it cannot, so a pointer may come twice.
    * After a mishap that nobody foresaw it is tried again later, and set aside when that happens again and again.
+   * Answers false where the lease was lost: the pointer is needed again then, unless another worker is through before.
    * @throws {StoreUnavailableError} where the ledger cannot be reached: the lease then ends by itself, and the batch is claimed again.
    */
-  async work(pointer: BatchPointer): Promise<void> {
+  async work(pointer: BatchPointer): Promise<boolean> {
     const now = this.clock.now();
     const terms = { token: newToken(), now, until: plusMs(now, this.settings.leaseMs) };
     const batch = await this.deliveries.claim(pointer, terms);
     if (!batch) {
       this.metrics.countConflict('batch');
-      return;
+      return true;
     }
     if (batch.tries === 1) {
       this.metrics.observeQueueWait(batch.cutAt, now);
@@ -116,18 +119,20 @@ export class BatchWorker {
     try {
       if (batch.tries > MAX_LOSSES) {
         await this.#setAside(batch, `Its worker was lost ${MAX_LOSSES} times in a row.`);
-        return;
+        return true;
       }
       const run = await this.#begin(batch, lease);
       const attributes = { count: batch.count, try: batch.tries };
       await this.tracing.run({ trace: traceOf(batch.messageKey), name: 'batch.work', attributes }, () =>
         this.#workSafely(run),
       );
+      return true;
     } catch (error) {
       if (!(error instanceof LeaseLostError)) {
         throw error;
       }
       this.log.warn('batch.lease-lost', { message_key: batch.messageKey });
+      return false;
     } finally {
       lease.end();
     }
@@ -296,9 +301,11 @@ export class BatchWorker {
   /** Makes the mails; whoever is not to get one, or for whom none can be made, is decided upon here. */
   async #prepare(run: Run, window: readonly Open[], mailMaker: MailMaker): Promise<readonly Ready[]> {
     const ready: Ready[] = [];
+    const suppressed = await this.suppressions.findAmong(window.map(({ subscriber }) => subscriber.key));
     for (const open of window) {
       const now = this.clock.now();
-      const end = endWithoutSending({ ...open, message: run.message, status: run.status, now });
+      const suppression = suppressed.get(open.subscriber.key);
+      const end = endWithoutSending({ ...open, suppression, message: run.message, status: run.status, now });
       if (end) {
         run.unreported.push(end);
         continue;
@@ -316,12 +323,11 @@ export class BatchWorker {
   }
 
   /** Ends what is not to be sent any more. */
-  #endAll(run: Run, all: readonly Open[]): void {
+  #endAll({ unreported, message, status }: Run, all: readonly Open[]): void {
     const now = this.clock.now();
-    run.unreported.push(
-      ...all.flatMap(
-        (open) => endWithoutSending({ ...open, message: run.message, status: run.status, now }) ?? [],
-      ),
+    const suppression = undefined; // they end anyway
+    unreported.push(
+      ...all.flatMap((open) => endWithoutSending({ ...open, suppression, message, status, now }) ?? []),
     );
   }
 

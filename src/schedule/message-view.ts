@@ -265,8 +265,15 @@ export function viewMessage(message: Message, now: Temporal.Instant): MessageVie
   };
 }
 
-/** @param audience the group before the message was stored; absent where the message is the first that it sees. */
-export function answerScheduled(message: Message, audience: Group | undefined): ScheduledView {
+/**
+ * @param audience the group before the message was stored; absent where the message is the first that it sees.
+ * @param publicUrl PUBLIC_URL, where it is set.
+ */
+export function answerScheduled(
+  message: Message,
+  audience: Group | undefined,
+  publicUrl: string | undefined,
+): ScheduledView {
   const view = viewMessage(message, message.addedAt);
   return {
     message: ANSWERS[message.status] ?? 'The message is stored.',
@@ -277,7 +284,11 @@ export function answerScheduled(message: Message, audience: Group | undefined): 
       key: message.key,
     },
     ...view,
-    warnings: [...view.warnings, ...audienceWarnings(message, audience)],
+    warnings: [
+      ...view.warnings,
+      ...audienceWarnings(message, audience),
+      ...linkWarnings(audience, publicUrl),
+    ],
   };
 }
 
@@ -321,6 +332,27 @@ function setAsideWarnings({ group, key, dispatch }: Message): readonly WarningVi
         {
           code: 'set-aside',
           detail: `GET ${path}/batches?state=set_aside says which batches failed and why; POST ${path}/retry tries them again.`,
+        },
+      ];
+}
+
+/** What mail providers want of bulk mail, and this one will not have. */
+function linkWarnings(audience: Group | undefined, publicUrl: string | undefined): readonly WarningView[] {
+  if (audience?.kind === 'transactional') {
+    return [
+      {
+        code: 'transactional',
+        detail: `The group '${audience.name}' is transactional: its mails do not say how to unsubscribe. That is only for mail that answers what its reader did; for anything else, PUT the group with "kind": "bulk".`,
+      },
+    ];
+  }
+  return publicUrl?.startsWith('https:') === true
+    ? []
+    : [
+        {
+          code: 'no-https-link',
+          detail:
+            'The links to unsubscribe do not begin with https, so mail providers offer no button for them, and nobody elsewhere can open them. Set PUBLIC_URL to where people reach this server.',
         },
       ];
 }

@@ -94,7 +94,7 @@ export class ScheduleService {
     const content = this.#seal(draft);
     const message = this.#newMessage(group, draft, content, now);
     const audience = await this.groups.find(group);
-    const answer = JSON.stringify(answerScheduled(message, audience));
+    const answer = JSON.stringify(answerScheduled(message, audience, this.settings.publicUrl));
 
     const idempotency =
       idempotencyKey === undefined

@@ -620,6 +620,18 @@ describe('a group', () => {
         [{ max_send_rate: -1 }, '/max_send_rate', /Mails per second/],
         [{ max_send_rate: 100_001 }, '/max_send_rate', /Mails per second/],
         [{ max_send_rate: '14' }, '/max_send_rate', /Mails per second/],
+        [{ kind: 'spam' }, '/kind', /bulk, transactional/],
+        [{ kind: null }, '/kind', /bulk, transactional/],
+        [{ opt_in: 'triple' }, '/opt_in', /single, double/],
+        [{ display_name: '' }, '/display_name', /empty/],
+        [{ display_name: 'a\r\nBcc: eve@example.com' }, '/display_name', /line break/],
+        [{ list_help: 'javascript:alert(1)' }, '/list_help', /https, http or mailto/],
+        [{ list_help: 'https://example.com/> <b' }, '/list_help', /https, http or mailto/],
+        [{ list_owner: 'owner@example.com' }, '/list_owner', /https, http or mailto/],
+        [{ unsubscribe_mailto: 'Leave <leave@example.com>' }, '/unsubscribe_mailto', /An address/],
+        [{ unsubscribe_mailto: 'leave@example.com, eve@example.com' }, '/unsubscribe_mailto', /An address/],
+        [{ postal_address: 'x'.repeat(301) }, '/postal_address', /at most 300/],
+        [{ language: 'tlh' }, '/language', /en, de, fr, es/],
       ] as const
     ).map(([json, pointer, says]): Case => [
       `with ${shown(json)}`,

@@ -16,7 +16,8 @@ const BETWEEN: Readonly<Record<string, () => Promise<void>>> = {
 };
 
 // Pages for people, the document itself, and Swagger UI's files.
-const NOT_DOCUMENTED = /^(?:HEAD |GET \/(?:$|docs(?:\/|$)|openapi\.json$|outbox(?:\/|$)))/;
+const NOT_DOCUMENTED =
+  /^(?:HEAD |(?:GET|POST) \/[ucp]\/\{token\}|GET \/(?:$|docs(?:\/|$)|openapi\.json$|outbox(?:\/|$)))/;
 
 const PROBLEM_TYPE = 'application/problem+json';
 const SOME_STATUSES = ['401', '403', '413', '415'];
@@ -182,6 +183,13 @@ describe.each(['/v1/groups/{group}', '/{group}'])('the examples under %s', (base
     'GET …/imports/{key}',
     'GET …/imports/{key}/report',
     'DELETE …/imports/{key}',
+    'GET …/subscribers/{email}/consent',
+    'GET …/consent',
+    'GET …/consent/export',
+    'POST /v1/suppressions',
+    'GET /v1/suppressions',
+    'GET /v1/suppressions/{email}',
+    'DELETE /v1/suppressions/{email}',
     'POST …/schedule',
     'DELETE …/schedule/{key}',
     'POST …/schedule',

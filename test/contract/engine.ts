@@ -4,6 +4,8 @@ import type { WorkQueue } from '../../src/delivery/work-queue.ts';
 import type { GroupStore } from '../../src/groups/group-store.ts';
 import type { ImportStore } from '../../src/groups/imports/import-store.ts';
 import type { SubscriberStore } from '../../src/groups/subscriber-store.ts';
+import type { ConsentStore } from '../../src/groups/consent-store.ts';
+import type { SuppressionStore } from '../../src/groups/suppression-store.ts';
 import type { MessageStore } from '../../src/schedule/message-store.ts';
 import type { ManualClock } from '../support/manual-clock.ts';
 
@@ -11,6 +13,8 @@ import type { ManualClock } from '../support/manual-clock.ts';
 export interface Engine {
   readonly groups: GroupStore;
   readonly subscribers: SubscriberStore;
+  readonly suppressions: SuppressionStore;
+  readonly consents: ConsentStore;
   readonly imports: ImportStore;
   readonly messages: MessageStore;
   readonly deliveries: DeliveryStore;

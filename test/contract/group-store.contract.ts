@@ -4,7 +4,15 @@ import { SUBSCRIBER_STATUSES } from '../../src/groups/subscriber.ts';
 import { plusMs } from '../../src/platform/clock/clock.ts';
 import { VersionMismatchError } from '../../src/platform/errors/version-mismatch-error.ts';
 import type { MessageStatus } from '../../src/schedule/message.ts';
-import { aDelivery, aGroupName, aKey, aNewcomer, anInstant, aSealedContent } from '../support/builders.ts';
+import {
+  aDelivery,
+  aGroupName,
+  aKey,
+  aNewcomer,
+  anInstant,
+  aSealedContent,
+  groupSettings,
+} from '../support/builders.ts';
 import type { Engine, OpenEngine } from './engine.ts';
 import {
   answersOf,
@@ -25,13 +33,16 @@ const SETTINGS: GroupSettings = {
   replyTo: 'office@example.com',
   timeZone: 'Europe/Paris',
   maxSendRate: 0.5,
+  kind: 'transactional',
+  optIn: 'double',
+  displayName: 'Freunde der Brücke',
+  listHelp: 'https://example.com/help',
+  listOwner: 'mailto:owner@example.com',
+  unsubscribeMailto: 'leave@example.com',
+  postalAddress: 'Example Ltd\n1 Example Street',
+  language: 'de',
 };
-const NO_SETTINGS: GroupSettings = {
-  from: undefined,
-  replyTo: undefined,
-  timeZone: undefined,
-  maxSendRate: undefined,
-};
+const NO_SETTINGS = groupSettings();
 
 export function describeGroupStore(openEngine: OpenEngine): void {
   describe('GroupStore', () => {
@@ -71,10 +82,7 @@ export function describeGroupStore(openEngine: OpenEngine): void {
         expect(created).toBe(false);
         expect(group).toEqual({
           name: GROUP,
-          from: undefined,
-          replyTo: 'new@example.com',
-          timeZone: undefined,
-          maxSendRate: undefined,
+          ...groupSettings({ replyTo: 'new@example.com' }),
           addedAt: anInstant(),
           version: 2,
           counts: NOBODY,

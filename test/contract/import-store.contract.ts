@@ -5,7 +5,7 @@ import { checkRow } from '../../src/groups/imports/import-row.ts';
 import type { ImportClaim } from '../../src/groups/imports/import-store.ts';
 import type { PlannedRow } from '../../src/groups/imports/merge-rows.ts';
 import { DAY_MS, MINUTE_MS, plusMs } from '../../src/platform/clock/clock.ts';
-import { addresses, aGroupName, aKey, aNewcomer, anInstant } from '../support/builders.ts';
+import { addresses, aGroupName, aKey, aNewcomer, anInstant, groupSettings } from '../support/builders.ts';
 import type { Engine, OpenEngine } from './engine.ts';
 
 const GROUP = aGroupName();
@@ -192,6 +192,38 @@ export function describeImportStore(openEngine: OpenEngine): void {
         status: 'unsubscribed',
         name: undefined,
       });
+    });
+
+    it('records what it means for whoever is new or has another status, and for nobody else', async () => {
+      await engine.subscribers.add(
+        GROUP,
+        [aNewcomer('a@example.com'), aNewcomer('b@example.com')],
+        anInstant(),
+      );
+      const job = await claimed();
+      const rows = [
+        planned('a@example.com', { name: 'A' }),
+        planned('b@example.com', { status: 'bounced' }),
+        planned('c@example.com'),
+      ];
+
+      await engine.imports.apply(job, aClaim(), { rows, after: 0, readBytes: 1 });
+
+      const recorded = async (email: string): Promise<unknown> =>
+        (await engine.consents.find(GROUP, aKey(email)))?.entries.map(({ what, how }) => `${what} ${how}`);
+      expect(await recorded('a@example.com')).toEqual(['subscribed api']);
+      expect(await recorded('b@example.com')).toEqual(['subscribed api', 'bounced import']);
+      expect(await recorded('c@example.com')).toEqual(['subscribed import']);
+    });
+
+    it('makes nobody active in a group in which everybody has to confirm', async () => {
+      await engine.groups.put(GROUP, groupSettings({ optIn: 'double' }));
+      const job = await claimed();
+      const rows = [planned('a@example.com'), planned('b@example.com', { status: 'active' })];
+
+      await engine.imports.apply(job, aClaim(), { rows, after: 0, readBytes: 1 });
+
+      expect((await engine.groups.find(GROUP))?.counts).toMatchObject({ active: 0, pending: 2 });
     });
 
     it('only counts in a dry run', async () => {

@@ -19,7 +19,14 @@ import {
   type MessageStatus,
   newMessageKey,
 } from '../../src/schedule/message.ts';
-import { aGroupName, aMessage, anInstant, aSealedContent, sealOf } from '../support/builders.ts';
+import {
+  aGroupName,
+  aMessage,
+  anInstant,
+  aSealedContent,
+  groupSettings,
+  sealOf,
+} from '../support/builders.ts';
 import type { Engine, OpenEngine } from './engine.ts';
 import {
   aCut,
@@ -119,12 +126,7 @@ export function describeMessageStore(openEngine: OpenEngine): void {
       });
 
       it('leaves a group that is there as it is', async () => {
-        const { group } = await engine.groups.put(GROUP, {
-          from: 'a@example.com',
-          replyTo: undefined,
-          timeZone: undefined,
-          maxSendRate: undefined,
-        });
+        const { group } = await engine.groups.put(GROUP, groupSettings({ from: 'a@example.com' }));
 
         await schedule(engine);
 

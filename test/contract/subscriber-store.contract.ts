@@ -7,12 +7,14 @@ import {
 } from '../../src/groups/subscriber.ts';
 import { plusMs } from '../../src/platform/clock/clock.ts';
 import { VersionMismatchError } from '../../src/platform/errors/version-mismatch-error.ts';
-import { addresses, aGroupName, aKey, aNewcomer, anInstant } from '../support/builders.ts';
+import { addresses, aGroupName, aKey, aNewcomer, anInstant, groupSettings } from '../support/builders.ts';
+import { until } from '../support/until.ts';
 import type { Engine, OpenEngine } from './engine.ts';
 import { answersOf, at, atOnce, faultsOf, readPages } from './steps.ts';
 
 const GROUP = aGroupName();
 const OTHER = aGroupName('other');
+const INDEX_LIMIT_MS = 20_000;
 
 // In the order of their bytes: every engine must sort so, because ranges are compared with each other.
 const SORTED = [
@@ -106,13 +108,7 @@ export function describeSubscriberStore(openEngine: OpenEngine): void {
       });
 
       it('leaves a group that is there as it is', async () => {
-        const settings = {
-          from: 'a@example.com',
-          replyTo: undefined,
-          timeZone: undefined,
-          maxSendRate: undefined,
-        };
-        const { group } = await engine.groups.put(GROUP, settings);
+        const { group } = await engine.groups.put(GROUP, groupSettings({ from: 'a@example.com' }));
 
         await add('ada@example.com');
 
@@ -363,6 +359,25 @@ export function describeSubscriberStore(openEngine: OpenEngine): void {
 
         expect(await engine.subscribers.find(GROUP, aKey())).toBeUndefined();
       });
+    });
+
+    it('says in which groups an address is, and in no other', async () => {
+      await add('ada@example.com', 'bob@example.com');
+      await engine.subscribers.add(OTHER, [aNewcomer('ada@example.com')], anInstant());
+      await engine.suppressions.add({
+        subscriber: aKey(),
+        reason: 'manual',
+        detail: undefined,
+        addedAt: anInstant(),
+      });
+
+      const groups = await until('The index has both groups', INDEX_LIMIT_MS, async () => {
+        const found = await engine.subscribers.listGroups(aKey());
+        return found.length === 2 ? found : undefined;
+      });
+
+      expect(groups).toEqual([OTHER, GROUP]);
+      expect(await engine.subscribers.listGroups(aKey('cyd@example.com'))).toEqual([]);
     });
 
     describe('pageMembers', () => {

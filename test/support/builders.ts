@@ -1,6 +1,7 @@
 import type { Batch } from '../../src/delivery/batch.ts';
 import type { Delivery } from '../../src/delivery/delivery.ts';
-import { type GroupName, parseGroupName } from '../../src/groups/group.ts';
+import { type GroupName, type GroupSettings, parseGroupName } from '../../src/groups/group.ts';
+import { USUAL_MAILING } from '../../src/groups/mailing-settings.ts';
 import type { Newcomer } from '../../src/groups/subscriber-store.ts';
 import {
   parseEmail,
@@ -22,6 +23,18 @@ export function anInstant(text = '2026-11-23T14:10:00Z'): Temporal.Instant {
 
 export function aGroupName(name = 'serverless'): GroupName {
   return parseGroupName(name);
+}
+
+/** Of a group of which nobody has said anything. */
+export function groupSettings(overrides: Partial<GroupSettings> = {}): GroupSettings {
+  return {
+    from: undefined,
+    replyTo: undefined,
+    timeZone: undefined,
+    maxSendRate: undefined,
+    ...USUAL_MAILING,
+    ...overrides,
+  };
 }
 
 export function anEmail(address = 'ada@example.com'): SubscriberEmail {

@@ -9,6 +9,8 @@ import {
   type GroupSettings,
   isGroupName,
 } from '../../groups/group.ts';
+import { LANGUAGES } from '../../groups/language.ts';
+import { GROUP_KINDS, OPT_INS, USUAL_MAILING } from '../../groups/mailing-settings.ts';
 import { SUBSCRIBER_STATUSES, type SubscriberStatus } from '../../groups/subscriber.ts';
 import { Clock } from '../../platform/clock/clock.ts';
 import { VersionMismatchError } from '../../platform/errors/version-mismatch-error.ts';
@@ -23,6 +25,7 @@ import {
   oneOf,
   optionalInteger,
   optionalNumber,
+  optionalOneOf,
   optionalText,
   text,
 } from './item.ts';
@@ -125,6 +128,14 @@ export class AwsGroupStore extends GroupStore {
       reply_to: group.replyTo,
       time_zone: group.timeZone,
       max_send_rate: group.maxSendRate,
+      mail_kind: group.kind,
+      opt_in: group.optIn,
+      display_name: group.displayName,
+      list_help: group.listHelp,
+      list_owner: group.listOwner,
+      unsubscribe_mailto: group.unsubscribeMailto,
+      postal_address: group.postalAddress,
+      language_code: group.language, // `language` is a reserved word
     });
     const set = given.filter(([, value]) => value !== undefined);
     const removed = given.filter(([, value]) => value === undefined);
@@ -347,6 +358,15 @@ function toGroup(item: Item): Group {
     replyTo: optionalText(item, 'reply_to'),
     timeZone: optionalText(item, 'time_zone'),
     maxSendRate: optionalNumber(item, 'max_send_rate'),
+    // Absent where the first subscriber or message made the group.
+    kind: optionalOneOf(item, 'mail_kind', GROUP_KINDS) ?? USUAL_MAILING.kind,
+    optIn: optionalOneOf(item, 'opt_in', OPT_INS) ?? USUAL_MAILING.optIn,
+    displayName: optionalText(item, 'display_name'),
+    listHelp: optionalText(item, 'list_help'),
+    listOwner: optionalText(item, 'list_owner'),
+    unsubscribeMailto: optionalText(item, 'unsubscribe_mailto'),
+    postalAddress: optionalText(item, 'postal_address'),
+    language: optionalOneOf(item, 'language_code', LANGUAGES),
     addedAt: instant(item, 'date_added'),
     version: integer(item, 'version'),
     counts: {
@@ -363,7 +383,7 @@ function count(item: Item, status: SubscriberStatus): number {
   return optionalInteger(item, `${status}_count`) ?? 0;
 }
 
-function countBy<Value>(values: readonly Value[]): ReadonlyMap<Value, number> {
+export function countBy<Value>(values: readonly Value[]): ReadonlyMap<Value, number> {
   const counts = new Map<Value, number>();
   for (const value of values) {
     counts.set(value, (counts.get(value) ?? 0) + 1);

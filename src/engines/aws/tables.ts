@@ -10,6 +10,10 @@
  * | list, page and read a range of subscribers         | subscribers: Query               | group_name, subscriber (> :after, or BETWEEN)           |                 |
  * | add, change and remove subscribers with the counts | TransactWriteItems               | group_name, subscriber; group_name                      |                 |
  * | in which groups is an address                      | subscribers: Query               | subscriber                                              | by_subscriber   |
+ * | the consent record, and adding to it               | GetItem, Query, TransactWrite    | group_name = 'consent#' + group, subscriber             |                 |
+ * | in which groups something is recorded              | subscribers: Query               | subscriber, group_name begins_with 'consent#'           | by_subscriber   |
+ * | addresses to which nothing is sent                 | subscribers: BatchGetItem, Query | group_name = '#suppressed', subscriber                  |                 |
+ * | suppress an address, or no longer                  | TransactWriteItems               | group_name = '#suppressed', subscriber                  |                 |
  * | read a message, change it, claim it                | messages: GetItem, UpdateItem    | group_name, message_key                                 |                 |
  * | the message of a group that was added last         | messages: Query, backwards       | group_name, message_key                                 |                 |
  * | list the messages of a group by time               | messages: Query, BatchGetItem    | group_name, schedule_on BETWEEN                         | by_time         |

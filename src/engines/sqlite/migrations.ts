@@ -162,6 +162,43 @@ const MIGRATIONS: readonly string[] = [
   ) STRICT, WITHOUT ROWID;
   `,
   `
+  -- Of the account, whatever group an address is in.
+  CREATE TABLE suppressions (
+    subscriber TEXT PRIMARY KEY, -- the address in lower case
+    reason TEXT NOT NULL,
+    detail TEXT,
+    added_at INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  `,
+  `
+  -- No reference to subscribers or groups: what was agreed to is known for longer than they are there.
+  CREATE TABLE consents (
+    group_name TEXT NOT NULL,
+    subscriber TEXT NOT NULL,
+    position INTEGER NOT NULL, -- within the record of a subscriber in a group
+    what TEXT NOT NULL,
+    how TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    ip TEXT,
+    wording TEXT,
+    reason TEXT,
+    message_key TEXT,
+    PRIMARY KEY (group_name, subscriber, position)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX consents_by_subscriber ON consents (subscriber, group_name);
+  CREATE INDEX subscribers_by_subscriber ON subscribers (subscriber, group_name);
+  `,
+  `
+  ALTER TABLE groups ADD COLUMN mail_kind TEXT NOT NULL DEFAULT 'bulk';
+  ALTER TABLE groups ADD COLUMN opt_in TEXT NOT NULL DEFAULT 'single';
+  ALTER TABLE groups ADD COLUMN display_name TEXT;
+  ALTER TABLE groups ADD COLUMN list_help TEXT;
+  ALTER TABLE groups ADD COLUMN list_owner TEXT;
+  ALTER TABLE groups ADD COLUMN unsubscribe_mailto TEXT;
+  ALTER TABLE groups ADD COLUMN postal_address TEXT;
+  ALTER TABLE groups ADD COLUMN language TEXT;
+  `,
+  `
   -- No reference to groups: the first rows make the group.
   CREATE TABLE imports (
     import_key TEXT PRIMARY KEY,

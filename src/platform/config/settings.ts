@@ -77,7 +77,10 @@ export class Settings {
   readonly importLimitBytes: number;
   /** How long work in hand may take once the process was asked to stop. */
   readonly shutdownGraceMs: number;
-  readonly signingSecret: string | undefined;
+  /** The first signs, all of them open what they have signed. */
+  readonly signingSecrets: readonly string[];
+  /** How many proxies of ours a request comes through: who the client is, the one before them says. */
+  readonly trustedProxies: number;
   /** Where traces are sent; absent: nowhere. */
   readonly otlpEndpoint: string | undefined;
 
@@ -104,7 +107,8 @@ export class Settings {
     this.bodyLimitBytes = values.bodyLimitBytes;
     this.importLimitBytes = values.importLimitBytes;
     this.shutdownGraceMs = values.shutdownGraceMs;
-    this.signingSecret = values.signingSecret;
+    this.signingSecrets = values.signingSecrets;
+    this.trustedProxies = values.trustedProxies;
     this.otlpEndpoint = values.otlpEndpoint;
     Object.freeze(this);
   }
@@ -226,7 +230,8 @@ export function parseSettings(env: Environment): Settings {
       min: 0,
       max: SHUTDOWN_GRACE_MAX_MS,
     }),
-    signingSecret: reader.secret('SIGNING_SECRET', SIGNING_SECRET_MIN_LENGTH),
+    signingSecrets: reader.secrets('SIGNING_SECRET', SIGNING_SECRET_MIN_LENGTH),
+    trustedProxies: reader.integer('TRUSTED_PROXIES', { fallback: 0, min: 0, max: 10 }),
     otlpEndpoint: reader.httpUrl('OTEL_EXPORTER_OTLP_ENDPOINT'),
   });
   if (reader.faults.length > 0) {
@@ -465,16 +470,22 @@ class EnvironmentReader {
     return this.#measure(name, text, { pattern: /^(\d+)(KB|MB)$/, units: UNIT_BYTES, range, allowed });
   }
 
-  secret(name: string, minLength: number): string | undefined {
-    const text = this.text(name);
-    if (text === undefined || text.length >= minLength) {
-      return text;
+  /** One, or several with commas between them. */
+  secrets(name: string, minLength: number): readonly string[] {
+    const secrets =
+      this.text(name)
+        ?.split(',')
+        .map((secret) => secret.trim()) ?? [];
+    const short = secrets.findIndex((secret) => secret.length < minLength);
+    if (short === -1) {
+      return secrets;
     }
+    const which = secrets.length > 1 ? `entry ${short + 1} ` : '';
     return this.#refuseSecret(
       name,
-      `has ${text.length} characters`,
+      `${which}has ${secrets[short]?.length} characters`,
       `at least ${minLength}; 'openssl rand -base64 48' makes a good one`,
-      undefined,
+      [],
     );
   }
 

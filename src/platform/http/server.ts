@@ -10,8 +10,10 @@ import { Shutdown } from '../lifecycle/shutdown.ts';
 import { Log } from '../logging/log.ts';
 import { RequestLog } from '../logging/request-log.ts';
 import { jsonBodyLimitBytes, readJsonBodies } from './json-body.ts';
+import { readFormBodies } from './form-body.ts';
 import { type Problem, PROBLEM_CONTENT_TYPE, problemOf, titleOf } from './problem.ts';
 import { requestIdOf } from './request-id.ts';
+import { SIGNED_LINK_PATTERN } from './signed-link.ts';
 import { secureHeaders } from './secure-headers.ts';
 import { readStreams } from './stream-body.ts';
 
@@ -73,8 +75,10 @@ export async function configureServer(app: NestFastifyApplication): Promise<void
   adapter.whenStopping = (): void => shutdown.begin();
   readJsonBodies(adapter.getInstance(), jsonBodyLimitBytes(app.get(Settings)));
   readStreams(adapter.getInstance());
+  readFormBodies(adapter.getInstance());
   // A web page elsewhere must not press buttons here with what the browser has stored (Basic), or because it runs here (no keys).
-  app.enableCsrfProtection();
+  // What a signed link allows, it allows from anywhere: mail programs press the button in their own pages.
+  app.enableCsrfProtection({ exclude: isToSignedLink });
   await secureHeaders(app);
   const requests = new RequestsInHand();
   receiveRequests(adapter, app.get(RequestLog), requests);
@@ -82,6 +86,10 @@ export async function configureServer(app: NestFastifyApplication): Promise<void
   if (!app.get(Settings).roles.includes('api')) {
     serveHealthOnly(adapter);
   }
+}
+
+function isToSignedLink(request: { readonly url?: string }): boolean {
+  return SIGNED_LINK_PATTERN.test(request.url ?? '');
 }
 
 function serveHealthOnly(adapter: FastifyAdapter): void {
