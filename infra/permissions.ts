@@ -13,12 +13,13 @@ export interface PermissionScope {
   readonly tablePrefix: string;
   readonly contentBucket: string;
   readonly workQueueArn: string;
+  readonly feedbackQueueArn: string;
   /** Identities of SES; none: any of the account. */
   readonly senders: readonly string[];
   readonly configurationSet: string;
 }
 
-/** It stores, lists and changes; it sends nothing, and has nothing to do with the queue. */
+/** It stores, lists and changes, and takes what is told of deliveries; it sends nothing, and has nothing to do with the queues. */
 export function apiPermissions(scope: PermissionScope): readonly PolicyStatement[] {
   return [
     allow(
@@ -43,6 +44,7 @@ export function apiPermissions(scope: PermissionScope): readonly PolicyStatement
       [table(scope, 'messages')],
       [
         'dynamodb:BatchGetItem',
+        'dynamodb:ConditionCheckItem',
         'dynamodb:GetItem',
         'dynamodb:PutItem',
         'dynamodb:Query',
@@ -50,7 +52,16 @@ export function apiPermissions(scope: PermissionScope): readonly PolicyStatement
       ],
     ),
     allow('MessagesByTime', [index(scope, 'messages', 'by_time')], ['dynamodb:Query']),
-    allow('Deliveries', [table(scope, 'deliveries')], ['dynamodb:BatchGetItem', 'dynamodb:Query']),
+    allow(
+      'Deliveries',
+      [table(scope, 'deliveries')],
+      [
+        'dynamodb:BatchGetItem',
+        'dynamodb:ConditionCheckItem',
+        'dynamodb:Query',
+        'dynamodb:UpdateItem', // what was heard of one
+      ],
+    ),
     allow(
       'Content',
       [contents(scope)],
@@ -66,11 +77,22 @@ export function apiPermissions(scope: PermissionScope): readonly PolicyStatement
   ];
 }
 
-/** It finds what is due, delivers it, and sweeps content that no message needs. */
+/** It finds what is due, delivers it, takes what SES tells of it, and sweeps content that no message needs. */
 export function workerPermissions(scope: PermissionScope): readonly PolicyStatement[] {
   return [
-    allow('Groups', [table(scope, 'groups')], ['dynamodb:GetItem']),
-    allow('Subscribers', [table(scope, 'subscribers')], ['dynamodb:BatchGetItem', 'dynamodb:Query']),
+    allow(
+      'Groups',
+      [table(scope, 'groups')],
+      [
+        'dynamodb:GetItem',
+        'dynamodb:UpdateItem', // how many of its subscribers bounced or complained
+      ],
+    ),
+    allow(
+      'Subscribers',
+      [table(scope, 'subscribers')],
+      ['dynamodb:BatchGetItem', 'dynamodb:GetItem', 'dynamodb:PutItem', 'dynamodb:Query'],
+    ),
     allow(
       'Messages',
       [table(scope, 'messages')],
@@ -103,6 +125,11 @@ export function workerPermissions(scope: PermissionScope): readonly PolicyStatem
       'WorkQueue',
       [scope.workQueueArn],
       ['sqs:ChangeMessageVisibility', 'sqs:DeleteMessage', 'sqs:ReceiveMessage', 'sqs:SendMessage'],
+    ),
+    allow(
+      'FeedbackQueue',
+      [scope.feedbackQueueArn],
+      ['sqs:ChangeMessageVisibility', 'sqs:DeleteMessage', 'sqs:ReceiveMessage'],
     ),
     allow(
       'Mail',

@@ -1,5 +1,6 @@
 import { type DynamicModule, Module, type Type } from '@nestjs/common';
 import { DeliveryModule } from './delivery/delivery.module.ts';
+import { FeedbackModule } from './feedback/feedback.module.ts';
 import { GroupsModule } from './groups/groups.module.ts';
 import type { Settings } from './platform/config/settings.ts';
 import { assertNever } from './platform/errors/assert-never.ts';
@@ -12,7 +13,14 @@ export class AppModule {
   static async for(settings: Settings): Promise<DynamicModule> {
     return {
       module: AppModule,
-      imports: [PlatformModule, await engineOf(settings), GroupsModule, ScheduleModule, DeliveryModule],
+      imports: [
+        PlatformModule,
+        await engineOf(settings),
+        GroupsModule,
+        ScheduleModule,
+        DeliveryModule,
+        FeedbackModule,
+      ],
     };
   }
 }

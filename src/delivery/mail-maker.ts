@@ -9,6 +9,7 @@ import { MessageStore } from '../schedule/message-store.ts';
 import type { Message } from '../schedule/message.ts';
 import type { Mail } from './channels/channel.ts';
 import { newMail } from './mime.ts';
+import { ReturnPaths } from './return-paths.ts';
 
 // Messages whose content is kept ready: as many as are commonly sent at once. The largest content is some 10 MB.
 const KEPT = 4;
@@ -27,6 +28,7 @@ export class MailMakers {
   constructor(
     private readonly messages: MessageStore,
     private readonly groups: GroupStore,
+    private readonly returnPaths: ReturnPaths,
     private readonly settings: Settings,
   ) {}
 
@@ -43,6 +45,7 @@ export class MailMakers {
           ...content.render(subscriber),
           from,
           replyTo,
+          returnPath: this.returnPaths.of(message.key, subscriber.key),
           to: subscriber.email,
           toName: subscriber.name,
           messageKey: message.key,

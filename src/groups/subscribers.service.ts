@@ -1,11 +1,10 @@
 import { Injectable } from '@nestjs/common';
 import { Clock } from '../platform/clock/clock.ts';
-import { type Fault, InvalidInputError } from '../platform/errors/domain-error.ts';
 import { VersionMismatchError } from '../platform/errors/version-mismatch-error.ts';
-import { RequestPipe } from '../platform/http/request.pipe.ts';
+import { checkItem } from '../platform/http/check-item.ts';
 import type { GroupName } from './group.ts';
 import { type AddedOrRefused, NewSubscriber, readNewcomer, type SubscriberPatch } from './subscriber.dto.ts';
-import { type Added, type Newcomer, type SubscriberChange, SubscriberStore } from './subscriber-store.ts';
+import { type Added, type SubscriberChange, SubscriberStore } from './subscriber-store.ts';
 import {
   ResubscribeRefusedError,
   type Subscriber,
@@ -13,15 +12,9 @@ import {
   SubscriberNotFoundError,
 } from './subscriber.ts';
 
-type Checked =
-  | { readonly kind: 'newcomer'; readonly newcomer: Newcomer }
-  | { readonly kind: 'invalid'; readonly faults: readonly Fault[] };
-
 /** Decides who gets into a group, and how they may be changed. */
 @Injectable()
 export class SubscribersService {
-  readonly #dto = new RequestPipe();
-
   constructor(
     private readonly subscribers: SubscriberStore,
     private readonly clock: Clock,
@@ -39,8 +32,10 @@ export class SubscribersService {
 
   /** Answers for each item in the order given; those that are refused keep none of the others out. */
   async addMany(group: GroupName, items: readonly unknown[]): Promise<readonly AddedOrRefused[]> {
-    const checked = await Promise.all(items.map((item, index) => this.#check(item, `/subscribers/${index}`)));
-    const newcomers = checked.flatMap((item) => (item.kind === 'newcomer' ? [item.newcomer] : []));
+    const checked = await Promise.all(
+      items.map((item, index) => checkItem(NewSubscriber, item, `/subscribers/${index}`, readNewcomer)),
+    );
+    const newcomers = checked.flatMap((item) => (item.kind === 'valid' ? [item.item] : []));
     const added = newcomers.length > 0 ? await this.subscribers.add(group, newcomers, this.clock.now()) : [];
 
     const answers = added.values();
@@ -85,24 +80,6 @@ export class SubscribersService {
       throw new ResubscribeRefusedError(subscriber.status);
     }
     return this.subscribers.change(group, key, readChange(patch), subscriber.version);
-  }
-
-  async #check(item: unknown, pointer: string): Promise<Checked> {
-    try {
-      const body: unknown = await this.#dto.transform(item, { type: 'body', metatype: NewSubscriber });
-      if (!(body instanceof NewSubscriber)) {
-        throw new Error('The pipe has made something else than a NewSubscriber.');
-      }
-      return { kind: 'newcomer', newcomer: readNewcomer(body) };
-    } catch (error) {
-      if (!(error instanceof InvalidInputError)) {
-        throw error;
-      }
-      return {
-        kind: 'invalid',
-        faults: error.faults.map((fault) => ({ ...fault, pointer: `${pointer}${fault.pointer}` })),
-      };
-    }
   }
 }
 

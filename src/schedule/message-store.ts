@@ -48,6 +48,7 @@ export type MessageChange = Partial<
     | 'onUnknown'
     | 'wakeAt'
     | 'retry'
+    | 'brakeFrom'
   >
 >;
 

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { at, isObject, type JsonObject, objectsAt, textAt } from '../support/json.ts';
+import { signatureOf } from '../support/feedback-signature.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { OpenApiDocument, type Operation } from '../support/openapi-document.ts';
 import { type Answer, listAll, startTestApp, type TestApp } from '../support/test-app.ts';
@@ -18,6 +19,8 @@ const BETWEEN: Readonly<Record<string, () => Promise<void>>> = {
 // Pages for people, the document itself, and Swagger UI's files.
 const NOT_DOCUMENTED = /^(?:HEAD |GET \/(?:$|docs(?:\/|$)|openapi\.json$|outbox(?:\/|$)))/;
 
+const FEEDBACK_SECRET = 'a-secret-of-whoever-reads-the-bounces';
+
 const PROBLEM_TYPE = 'application/problem+json';
 const SOME_STATUSES = ['401', '403', '413', '415'];
 
@@ -26,7 +29,7 @@ let app: TestApp;
 let document: OpenApiDocument;
 beforeAll(async () => {
   clock = new ManualClock(BEFORE_THE_EXAMPLES);
-  app = await startTestApp({ clock });
+  app = await startTestApp({ clock, env: { FEEDBACK_SECRET } });
   document = new OpenApiDocument((await app.request('GET', '/openapi.json')).body);
 });
 afterAll(() => app.close());
@@ -104,12 +107,13 @@ describe('the OpenAPI document', () => {
     expect(disordered.map(({ name }) => name)).toEqual([]);
   });
 
-  it('has 413 and 415 wherever a body is taken, and 401 and 403 wherever a key is needed', () => {
+  it('has 413 and 415 wherever a body is taken, and 401 and 403 wherever a key is needed, 403 where a signature is', () => {
     const shown = document.operations.map(({ name, docs }) => [name, ...statusesOf(docs, SOME_STATUSES)]);
 
     const needed = document.operations.map(({ name, docs }) => [
       name,
       ...('security' in docs ? ['401', '403'] : []),
+      ...(isSigned(docs) ? ['403'] : []),
       ...('requestBody' in docs ? ['413', '415'] : []),
     ]);
     expect(shown).toEqual(needed);
@@ -180,6 +184,7 @@ describe.each(['/v1/groups/{group}', '/{group}'])('the examples under %s', (base
     'GET /v1/suppressions',
     'GET /v1/suppressions/{email}',
     'DELETE /v1/suppressions/{email}',
+    'POST /v1/feedback',
     'POST …/schedule',
     'DELETE …/schedule/{key}',
     'POST …/schedule',
@@ -216,7 +221,9 @@ describe.each(['/v1/groups/{group}', '/{group}'])('the examples under %s', (base
     const operation = operationNamed(step);
 
     for (const request of document.exampleRequests(operation)) {
-      const answer = await app.request(request.method, request.path, { body: request.body });
+      const body = request.body === undefined ? undefined : JSON.stringify(request.body);
+      const headers = isSigned(operation.docs) ? signatureOf(body ?? '', FEEDBACK_SECRET, clock.now()) : {};
+      const answer = await app.request(request.method, request.path, { body, headers });
 
       expect(successesOf(operation.docs)).toContain(String(answer.status));
       expect(undocumented(operation.docs, answer)).toEqual([]);
@@ -299,6 +306,10 @@ function named(base: string): Record<string, unknown> {
         docs,
       ]),
   );
+}
+
+function isSigned(docs: JsonObject): boolean {
+  return objectsAt(docs, 'parameters').some((parameter) => parameter['name'] === 'Belfry-Signature');
 }
 
 function isTelling(docs: JsonObject): boolean {

@@ -147,7 +147,8 @@ describe('the SMTP channel', () => {
       const result = await sendOne(aChannel(sink.url), await aMail());
 
       const said = new RegExp(`^${behaviour.code} .*${behaviour.text ?? 'No thanks'}`);
-      expect(result).toEqual({ kind, reason: matching(said) });
+      const bounced = kind === 'rejected' && { bounced: true };
+      expect(result).toEqual({ kind, reason: matching(said), ...bounced });
       expect(sink.count).toBe(0);
     });
 
@@ -297,7 +298,7 @@ describe('the SMTP channel', () => {
 
     const result = await sendOne(aChannel(url), await aMail());
 
-    expect(result).toEqual({ kind: 'rejected', reason: matching(/^550-no 550-no [^\r\n]*$/) });
+    expect(result).toEqual({ kind: 'rejected', reason: matching(/^550-no 550-no [^\r\n]*$/), bounced: true });
     expect(result?.kind === 'rejected' ? result.reason.length : 0).toBe(500);
   });
 

@@ -1,6 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import pino from 'pino';
 import { BatchWorker } from '../../src/delivery/batch-worker.ts';
+import { Brake } from '../../src/delivery/brake.ts';
+import { ReturnPaths } from '../../src/delivery/return-paths.ts';
+import { SigningKey } from '../../src/platform/http/signing-key.ts';
 import { Channel, type Mail, type SendResult } from '../../src/delivery/channels/channel.ts';
 import { DeliveryMetrics } from '../../src/delivery/delivery-metrics.ts';
 import { Dispatcher } from '../../src/delivery/dispatcher.ts';
@@ -69,6 +72,7 @@ export class Belfry {
   readonly shutdown: Shutdown;
   readonly engine: Engine;
   readonly channel: FakeChannel;
+  readonly brake: Brake;
 
   constructor(engine: Engine, channel = new FakeChannel(), env: Environment = {}) {
     const { groups, subscribers, suppressions, messages, deliveries, queue, clock } = engine;
@@ -93,6 +97,9 @@ export class Belfry {
       log,
     );
     this.scanner = new DueScanner(messages, dispatcher, wakes, metrics, clock, settings, log);
+    const stopper = new MessageStopper(messages, log);
+    this.brake = new Brake(stopper, settings);
+    const returnPaths = new ReturnPaths(new SigningKey(Buffer.alloc(32)), settings);
     const batchWorker = new BatchWorker(
       messages,
       deliveries,
@@ -100,8 +107,9 @@ export class Belfry {
       suppressions,
       queue,
       channel,
-      new MailMakers(messages, groups, settings),
-      new MessageStopper(messages, log),
+      new MailMakers(messages, groups, returnPaths, settings),
+      stopper,
+      this.brake,
       new Pacer(engine.rates, groups, channel, this.shutdown, clock, settings, log),
       metrics,
       tracing,

@@ -1,5 +1,6 @@
 import type { Batch } from '../../src/delivery/batch.ts';
 import type { Delivery } from '../../src/delivery/delivery.ts';
+import type { Feedback } from '../../src/delivery/feedback.ts';
 import { type GroupName, parseGroupName } from '../../src/groups/group.ts';
 import type { Newcomer } from '../../src/groups/subscriber-store.ts';
 import {
@@ -106,6 +107,8 @@ export function aMessage(overrides: Partial<Message> = {}): Message {
     },
     retry: undefined,
     counts: { subscribers: 0, sent: 0, failed: 0, skipped: 0, unknown: 0 },
+    feedback: { delivered: 0, bounced: 0, complained: 0 },
+    brakeFrom: undefined,
     attempts: { firstAt: undefined, lastAt: undefined, lastAcceptedAt: undefined },
     ...overrides,
   };
@@ -128,6 +131,11 @@ export function aBatch(
   };
 }
 
+/** That the subscriber's mail server took it, unless told otherwise. */
+export function aFeedback(overrides: Partial<Feedback> = {}): Feedback {
+  return { kind: 'delivered', at: anInstant(), detail: undefined, providerId: undefined, ...overrides };
+}
+
 /** One that went out at the first attempt. */
 export function aDelivery(address = 'ada@example.com', overrides: Partial<Delivery> = {}): Delivery {
   return {
@@ -139,6 +147,7 @@ export function aDelivery(address = 'ada@example.com', overrides: Partial<Delive
     unknownAttempts: 0,
     providerId: undefined,
     reason: undefined,
+    heard: {},
     ...overrides,
   };
 }

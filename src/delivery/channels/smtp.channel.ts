@@ -197,7 +197,7 @@ function resultOfReply(failure: SmtpFailure, responseCode: number): SendResult {
   if (responseCode < 500 || responseCode === 503) {
     return { kind: 'deferred', reason };
   }
-  return isAboutSender(failure) ? { kind: 'refused', reason } : { kind: 'rejected', reason };
+  return isAboutSender(failure) ? { kind: 'refused', reason } : { kind: 'rejected', reason, bounced: true };
 }
 
 /** A reply that came unasked, or was cut off, says nothing about the mail. */

@@ -1,11 +1,14 @@
-import { Global, Module, type OnApplicationShutdown } from '@nestjs/common';
+import { Global, Inject, Module, type OnApplicationShutdown, Optional } from '@nestjs/common';
 import { DeliveryStore } from '../../delivery/delivery-store.ts';
 import { RateStore } from '../../delivery/rate/rate-store.ts';
 import { WorkQueue } from '../../delivery/work-queue.ts';
+import { FeedbackQueue } from '../../feedback/feedback-queue.ts';
 import { GroupStore } from '../../groups/group-store.ts';
 import { SubscriberStore } from '../../groups/subscriber-store.ts';
 import { SuppressionStore } from '../../groups/suppression-store.ts';
 import { type AwsSettings, Settings } from '../../platform/config/settings.ts';
+import { Log } from '../../platform/logging/log.ts';
+import { Clock } from '../../platform/clock/clock.ts';
 import { Metrics } from '../../platform/metrics/metrics.ts';
 import { Readiness } from '../../platform/health/readiness.ts';
 import { MessageStore } from '../../schedule/message-store.ts';
@@ -13,6 +16,7 @@ import { AwsClients, openAwsClients } from './aws-clients.ts';
 import { AwsNames } from './aws-names.ts';
 import { ContentSweeper } from './content-sweeper.ts';
 import { AwsDeliveryStore } from './delivery-store.ts';
+import { SqsFeedbackQueue } from './feedback-queue.ts';
 import { AwsGroupStore } from './group-store.ts';
 import { AwsMessageStore } from './message-store.ts';
 import { readItem } from './read-items.ts';
@@ -45,10 +49,27 @@ import { SqsWorkQueue } from './work-queue.ts';
     { provide: RateStore, useClass: AwsRateStore },
     SqsWorkQueue,
     { provide: WorkQueue, useExisting: SqsWorkQueue },
+    {
+      provide: FeedbackQueue,
+      useFactory: (clients: AwsClients, names: AwsNames, clock: Clock, log: Log) =>
+        names.feedbackQueueUrl === undefined
+          ? undefined
+          : new SqsFeedbackQueue(clients, names.feedbackQueueUrl, clock, log),
+      inject: [AwsClients, AwsNames, Clock, Log],
+    },
     ContentSweeper,
     SweepRunner,
   ],
-  exports: [GroupStore, SubscriberStore, SuppressionStore, MessageStore, DeliveryStore, RateStore, WorkQueue],
+  exports: [
+    GroupStore,
+    SubscriberStore,
+    SuppressionStore,
+    MessageStore,
+    DeliveryStore,
+    RateStore,
+    WorkQueue,
+    FeedbackQueue,
+  ],
 })
 export class AwsEngineModule implements OnApplicationShutdown {
   constructor(
@@ -56,6 +77,7 @@ export class AwsEngineModule implements OnApplicationShutdown {
     names: AwsNames,
     private readonly clients: AwsClients,
     private readonly queue: SqsWorkQueue,
+    @Optional() @Inject(FeedbackQueue) private readonly feedback: SqsFeedbackQueue | undefined,
   ) {
     readiness.register({
       name: 'dynamodb',
@@ -66,7 +88,7 @@ export class AwsEngineModule implements OnApplicationShutdown {
   }
 
   async onApplicationShutdown(): Promise<void> {
-    await this.queue.close(); // a poll that were cut now would swallow what it takes
+    await Promise.all([this.queue.close(), this.feedback?.close()]); // a poll that were cut now would swallow what it takes
     this.clients.close();
   }
 }

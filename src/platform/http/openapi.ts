@@ -20,6 +20,7 @@ const TAGS = [
   ['suppressions', 'Addresses to which nothing is sent, whatever group they are in.'],
   ['messages', 'What goes out, and when.'],
   ['deliveries', 'Who got it.'],
+  ['feedback', 'What became of it after it had left.'],
   ['health', 'For load balancers and container platforms.'],
   [SECOND_PATHS, 'The same operations, without /v1/groups before the group.'],
 ] as const;
