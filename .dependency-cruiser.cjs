@@ -16,7 +16,7 @@ module.exports = {
         'The platform is what any service needs; once it knows a message, nothing can be reused or read by itself.',
       severity: 'error',
       from: { path: '^src/platform/' },
-      to: { path: '^src/(groups|schedule|consent|delivery|engines|app)' },
+      to: { path: '^src/(groups|schedule|consent|delivery|feedback|engines|app)' },
     },
     {
       name: 'groups-know-no-messages',
@@ -24,7 +24,7 @@ module.exports = {
         'Who receives does not depend on what is sent; a change of scheduling must not touch subscribers.',
       severity: 'error',
       from: { path: '^src/groups/' },
-      to: { path: '^src/(schedule|consent|delivery|engines|app)' },
+      to: { path: '^src/(schedule|consent|delivery|feedback|engines|app)' },
     },
     {
       name: 'schedule-knows-no-delivery',
@@ -32,7 +32,7 @@ module.exports = {
         'What and when is decided without knowing how it goes out, so that a channel can change by itself.',
       severity: 'error',
       from: { path: '^src/schedule/' },
-      to: { path: '^src/(consent|delivery|engines|app)' },
+      to: { path: '^src/(consent|delivery|feedback|engines|app)' },
     },
     {
       name: 'consent-knows-no-delivery',
@@ -40,14 +40,21 @@ module.exports = {
         'Whether somebody may be written to is decided without knowing how mail goes out; delivery asks for links, and is asked for nothing.',
       severity: 'error',
       from: { path: '^src/consent/' },
-      to: { path: '^src/(delivery|engines|app)' },
+      to: { path: '^src/(delivery|feedback|engines|app)' },
+    },
+    {
+      name: 'delivery-knows-no-feedback',
+      comment: 'What becomes of a mail later changes nothing about how it is sent; the ledger takes both.',
+      severity: 'error',
+      from: { path: '^src/delivery/' },
+      to: { path: '^src/feedback/' },
     },
     {
       name: 'features-know-no-engine',
       comment:
         'A feature owns the contract of its store; an engine implements it. Imported directly, one engine would become the only one.',
       severity: 'error',
-      from: { path: '^src/delivery/' },
+      from: { path: '^src/(delivery|feedback)/' },
       to: { path: '^src/(engines|app)' },
     },
     {
@@ -94,7 +101,7 @@ module.exports = {
       from: { path: '^infra/' },
       to: {
         path: '^src/',
-        pathNot: '^src/(engines/aws/(tables|work-queue-definition)|delivery/delivery)\\.ts$',
+        pathNot: '^src/(engines/aws/(tables|queue-definitions)|delivery/delivery)\\.ts$',
         dependencyTypesNot: ['type-only'],
       },
     },

@@ -153,6 +153,7 @@ export class BelfryStack extends Stack {
       tablePrefix: this.#tablePrefix,
       contentBucket: this.#state.contentName,
       workQueueArn: this.#work.queue.queueArn,
+      feedbackQueueArn: this.#mail.events.queue.queueArn,
       senders: this.#deployment.senders,
       configurationSet: this.#mail.configurationSetName,
     };
@@ -173,6 +174,7 @@ export class BelfryStack extends Stack {
       TABLE_PREFIX: this.#tablePrefix,
       CONTENT_BUCKET: this.#state.content.bucketName,
       WORK_QUEUE_URL: this.#work.queue.queueUrl,
+      FEEDBACK_QUEUE_URL: this.#mail.events.queue.queueUrl,
       MAIL: 'ses',
       SES_CONFIGURATION_SET: this.#mail.configurationSetName,
       ...(sender !== undefined && { MAIL_FROM: mailbox(sender) }),

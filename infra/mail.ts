@@ -9,9 +9,10 @@ import {
 import { Topic } from 'aws-cdk-lib/aws-sns';
 import { SqsSubscription } from 'aws-cdk-lib/aws-sns-subscriptions';
 import { Construct } from 'constructs';
+import { FEEDBACK_QUEUE_VISIBILITY_SECONDS } from '../src/engines/aws/queue-definitions.ts';
 import { QueueWithDeadLetters } from './queues.ts';
 
-// What a mail became after SES took it; `send` is what the ledger knows already, and opens and clicks are nobody's business.
+// What a mail became after SES took it, and that it took it, where the ledger does not know; opens and clicks are nobody's business.
 const EVENTS = [
   EmailSendingEvent.BOUNCE,
   EmailSendingEvent.COMPLAINT,
@@ -19,6 +20,7 @@ const EVENTS = [
   EmailSendingEvent.DELIVERY_DELAY,
   EmailSendingEvent.REJECT,
   EmailSendingEvent.RENDERING_FAILURE,
+  EmailSendingEvent.SEND,
 ];
 
 /** What SES does with mails of this installation, and the way on which it says what became of them: a topic, and from it a queue. */
@@ -45,7 +47,7 @@ export class Mail extends Construct {
     });
     this.events = new QueueWithDeadLetters(this, 'events', {
       queueName: `${installation}-mail-events`,
-      visibility: Duration.minutes(1),
+      visibility: Duration.seconds(FEEDBACK_QUEUE_VISIBILITY_SECONDS),
     });
     topic.addSubscription(
       new SqsSubscription(this.events.queue, {

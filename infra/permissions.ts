@@ -13,12 +13,13 @@ export interface PermissionScope {
   readonly tablePrefix: string;
   readonly contentBucket: string;
   readonly workQueueArn: string;
+  readonly feedbackQueueArn: string;
   /** Identities of SES; none: any of the account. */
   readonly senders: readonly string[];
   readonly configurationSet: string;
 }
 
-/** It stores, lists and changes; it sends nothing, and has nothing to do with the queue. */
+/** It stores, lists and changes, and takes what is told of deliveries; it sends nothing, and has nothing to do with the queues. */
 export function apiPermissions(scope: PermissionScope): readonly PolicyStatement[] {
   return [
     allow(
@@ -50,6 +51,7 @@ export function apiPermissions(scope: PermissionScope): readonly PolicyStatement
       [table(scope, 'messages')],
       [
         'dynamodb:BatchGetItem',
+        'dynamodb:ConditionCheckItem',
         'dynamodb:DeleteItem', // an import of which the file did not arrive
         'dynamodb:GetItem',
         'dynamodb:PutItem',
@@ -58,7 +60,16 @@ export function apiPermissions(scope: PermissionScope): readonly PolicyStatement
       ],
     ),
     allow('MessagesByTime', [index(scope, 'messages', 'by_time')], ['dynamodb:Query']),
-    allow('Deliveries', [table(scope, 'deliveries')], ['dynamodb:BatchGetItem', 'dynamodb:Query']),
+    allow(
+      'Deliveries',
+      [table(scope, 'deliveries')],
+      [
+        'dynamodb:BatchGetItem',
+        'dynamodb:ConditionCheckItem',
+        'dynamodb:Query',
+        'dynamodb:UpdateItem', // what was heard of one
+      ],
+    ),
     allow(
       'Content',
       [contents(scope)],
@@ -75,7 +86,7 @@ export function apiPermissions(scope: PermissionScope): readonly PolicyStatement
   ];
 }
 
-/** It finds what is due, delivers it, and sweeps content that no message needs. */
+/** It finds what is due, delivers it, takes what SES tells of it, and sweeps content that no message needs. */
 export function workerPermissions(scope: PermissionScope): readonly PolicyStatement[] {
   return [
     allow(
@@ -87,7 +98,13 @@ export function workerPermissions(scope: PermissionScope): readonly PolicyStatem
     allow(
       'Subscribers',
       [table(scope, 'subscribers')],
-      ['dynamodb:BatchGetItem', 'dynamodb:PutItem', 'dynamodb:Query', 'dynamodb:UpdateItem'],
+      [
+        'dynamodb:BatchGetItem',
+        'dynamodb:GetItem',
+        'dynamodb:PutItem',
+        'dynamodb:Query',
+        'dynamodb:UpdateItem',
+      ],
     ),
     allow(
       'Messages',
@@ -128,6 +145,11 @@ export function workerPermissions(scope: PermissionScope): readonly PolicyStatem
       'WorkQueue',
       [scope.workQueueArn],
       ['sqs:ChangeMessageVisibility', 'sqs:DeleteMessage', 'sqs:ReceiveMessage', 'sqs:SendMessage'],
+    ),
+    allow(
+      'FeedbackQueue',
+      [scope.feedbackQueueArn],
+      ['sqs:ChangeMessageVisibility', 'sqs:DeleteMessage', 'sqs:ReceiveMessage'],
     ),
     allow(
       'Mail',

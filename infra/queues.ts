@@ -4,9 +4,9 @@ import { Construct } from 'constructs';
 import {
   DEAD_LETTER_RETENTION_SECONDS,
   deadLetterQueueName,
-  WORK_QUEUE_MAX_RECEIVES,
+  MAX_RECEIVES,
   WORK_QUEUE_VISIBILITY_SECONDS,
-} from '../src/engines/aws/work-queue-definition.ts';
+} from '../src/engines/aws/queue-definitions.ts';
 
 export interface QueueWithDeadLettersProps {
   readonly queueName: string;
@@ -29,14 +29,14 @@ export class QueueWithDeadLetters extends Construct {
     this.queue = new Queue(this, 'queue', {
       queueName,
       visibilityTimeout: visibility,
-      deadLetterQueue: { queue: this.deadLetters, maxReceiveCount: WORK_QUEUE_MAX_RECEIVES },
+      deadLetterQueue: { queue: this.deadLetters, maxReceiveCount: MAX_RECEIVES },
       encryption: QueueEncryption.SQS_MANAGED,
       enforceSSL: true,
     });
   }
 }
 
-/** The pointers to batches, as `src/engines/aws/work-queue-definition.ts` defines it. */
+/** The pointers to batches, as `src/engines/aws/queue-definitions.ts` defines it. */
 export class WorkQueue extends QueueWithDeadLetters {
   constructor(scope: Construct, id: string, installation: string) {
     super(scope, id, {

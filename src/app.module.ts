@@ -1,6 +1,7 @@
 import { type DynamicModule, Module, type Type } from '@nestjs/common';
 import { ConsentModule } from './consent/consent.module.ts';
 import { DeliveryModule } from './delivery/delivery.module.ts';
+import { FeedbackModule } from './feedback/feedback.module.ts';
 import { GroupsModule } from './groups/groups.module.ts';
 import type { Settings } from './platform/config/settings.ts';
 import { assertNever } from './platform/errors/assert-never.ts';
@@ -20,6 +21,7 @@ export class AppModule {
         ScheduleModule,
         ConsentModule,
         DeliveryModule,
+        FeedbackModule,
       ],
     };
   }

@@ -19,6 +19,8 @@ import type { Delivery } from './delivery.ts';
 import { DeliveryMetrics } from './delivery-metrics.ts';
 import { DeliveryStore, LeaseLostError, type Report } from './delivery-store.ts';
 import { BatchLease } from './batch-lease.ts';
+import { Brake } from './brake.ts';
+import { feedbackGained } from './feedback.ts';
 import { newToken } from './lease.ts';
 import { type MailMaker, MailMakers } from './mail-maker.ts';
 import { MessageStopper } from './message-stopper.ts';
@@ -63,6 +65,8 @@ interface Run {
   /** Found out, and not in the ledger yet. */
   unreported: Delivery[];
   goneInDoubt: number;
+  /** Of those in `unreported`, how many bounced at once and had not before. */
+  bounced: number;
   attempts: Report['attempts'];
   /** Deferred, throttled, or in doubt and to be sent again: the batch waits for them. */
   readonly waiting: Wait[];
@@ -105,6 +109,7 @@ export class BatchWorker {
     private readonly channel: Channel,
     private readonly mailMakers: MailMakers,
     private readonly stopper: MessageStopper,
+    private readonly brake: Brake,
     private readonly pacer: Pacer,
     private readonly metrics: DeliveryMetrics,
     private readonly tracing: Tracing,
@@ -177,6 +182,7 @@ export class BatchWorker {
       rules: { onUnknown: message.onUnknown, maxAttempts: this.settings.maxAttempts },
       unreported: [],
       goneInDoubt: 0,
+      bounced: 0,
       attempts: undefined,
       waiting: [],
       times: new SendTimes(message, await this.groups.find(batch.group)),
@@ -402,6 +408,7 @@ export class BatchWorker {
       }
       const delivery = afterSend(open.subscriber, open.before, result, run.rules, now);
       run.unreported.push(delivery);
+      run.bounced += feedbackGained(open.before?.heard ?? {}, delivery.heard).bounced;
       if (!delivery.outcome) {
         run.waiting.push({ result, attempt: delivery.attempt });
       }
@@ -422,7 +429,7 @@ export class BatchWorker {
       leaseUntil,
     });
     run.lease.isRenewed(leaseUntil);
-    this.#isReported(run);
+    await this.#isReported(run);
   }
 
   async #settle(run: Run): Promise<void> {
@@ -431,7 +438,7 @@ export class BatchWorker {
       ...reportOf(run, now),
       retryAt: this.#retryAt(run, now),
     });
-    this.#isReported(run);
+    await this.#isReported(run);
     this.log.debug('batch.settled', { message_key: run.message.key, waiting_count: run.waiting.length });
     if (status === 'sent') {
       this.log.info('message.sent', { message_key: run.message.key, group: run.message.group });
@@ -497,11 +504,16 @@ export class BatchWorker {
   }
 
   /** The ledger has it: it is written once. */
-  #isReported(run: Run): void {
+  async #isReported(run: Run): Promise<void> {
     this.metrics.countOutcomes(this.channel.name, run.unreported);
+    const hasBounced = run.bounced > 0;
+    run.bounced = 0;
     run.unreported = [];
     run.goneInDoubt = 0;
     run.attempts = undefined;
+    if (hasBounced) {
+      await this.brake.check(run.message);
+    }
   }
 
   #windowSize(message: Message): number {
@@ -527,6 +539,9 @@ function countGoneInDoubt(
   return Math.max((run.batch.inFlight?.count ?? 0) - here.length, 0);
 }
 
-function reportOf({ unreported: results, attempts, goneInDoubt }: Run, now: Temporal.Instant): Report {
-  return { results, attempts, goneInDoubt, now };
+function reportOf(
+  { unreported: results, attempts, goneInDoubt, bounced }: Run,
+  now: Temporal.Instant,
+): Report {
+  return { results, attempts, goneInDoubt, bounced, now };
 }

@@ -92,6 +92,8 @@ export class DeliveriesController {
       unknown_attempts: 0,
       provider_id: null,
       reason: null,
+      delivered_at: null,
+      feedback: [],
     };
   }
 }

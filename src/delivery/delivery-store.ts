@@ -5,6 +5,7 @@ import type { ClaimTerms } from '../schedule/message-store.ts';
 import type { MessageKey, MessageStatus, RetryableOutcome } from '../schedule/message.ts';
 import type { Batch, BatchPointer, BatchRecord, BatchState, ClaimedBatch, InFlight } from './batch.ts';
 import type { Delivery, Outcome } from './delivery.ts';
+import type { Feedback } from './feedback.ts';
 
 /** The next batches of a message, and how far they reach. */
 export interface Cut {
@@ -33,6 +34,8 @@ export interface Report {
     | undefined;
   /** People who were in flight when their worker was lost, and have left the group since: counted as unknown, without a delivery. */
   readonly goneInDoubt: number;
+  /** How many of the results were refused by the subscriber's mail server at once, and had not been before. */
+  readonly bounced: number;
   readonly now: Temporal.Instant;
 }
 
@@ -189,6 +192,17 @@ export abstract class DeliveryStore {
 
   /** Deliveries that were worked, in order of subscriber. */
   abstract listDeliveries(messageKey: MessageKey, page: DeliveryPage): Promise<readonly Delivery[]>;
+
+  /**
+   * Writes what was heard of a delivery, with the counters of its message, in one transaction; `afterFeedback` decides what changes.
+   * `repeated` where that is nothing, so a second run changes nothing. `pending` where the delivery has no outcome: nothing is written
+   * then, and whoever heard it comes again.
+   */
+  abstract recordFeedback(
+    message: { readonly group: GroupName; readonly messageKey: MessageKey },
+    key: SubscriberKey,
+    feedback: Feedback,
+  ): Promise<'recorded' | 'repeated' | 'pending'>;
 
   /** The deliveries of one batch that were worked before, in order of subscriber. */
   abstract readDeliveries(batch: Batch): Promise<readonly Delivery[]>;

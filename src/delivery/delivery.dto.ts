@@ -3,12 +3,34 @@ import { IsIn, IsOptional } from 'class-validator';
 import { formatInstant } from '../platform/clock/clock.ts';
 import { ListQuery } from '../platform/http/list-query.ts';
 import { type Delivery, type Outcome, OUTCOMES } from './delivery.ts';
+import { HEARD_KINDS, type HeardKind } from './feedback.ts';
 
 export class DeliveryListQuery extends ListQuery {
   @ApiPropertyOptional({ enum: OUTCOMES, description: 'Only those of this outcome.' })
   @IsOptional()
   @IsIn(OUTCOMES, { message: `One of ${OUTCOMES.join(', ')} is needed.` })
   readonly outcome?: Outcome;
+}
+
+class HeardView {
+  @ApiProperty({
+    enum: HEARD_KINDS,
+    description:
+      "delivered: the subscriber's mail server took it. delayed: not yet. bounced: refused for good. complained: marked as unwanted. rejected: the provider did not send it after all.",
+    example: 'delivered',
+  })
+  readonly kind!: HeardKind;
+
+  @ApiProperty({ format: 'date-time', example: '2026-11-23T14:10:01.412Z' })
+  readonly at!: string;
+
+  @ApiProperty({
+    type: String,
+    nullable: true,
+    description: 'What the mail server said.',
+    example: '250 2.6.0 Message received',
+  })
+  readonly detail!: string | null;
 }
 
 /** A delivery as the API shows it. */
@@ -54,9 +76,25 @@ export class DeliveryView {
     example: null,
   })
   readonly reason!: string | null;
+
+  @ApiProperty({
+    format: 'date-time',
+    type: String,
+    nullable: true,
+    description: "When the subscriber's mail server took it, where that was heard.",
+    example: '2026-11-23T14:10:01.412Z',
+  })
+  readonly delivered_at!: string | null;
+
+  @ApiProperty({
+    type: [HeardView],
+    description: 'What was heard of it, most of it after it had left: the first of each kind.',
+  })
+  readonly feedback!: readonly HeardView[];
 }
 
 export function viewDelivery(delivery: Delivery): DeliveryView {
+  const { heard } = delivery;
   return {
     subscriber: delivery.email,
     outcome: delivery.outcome ?? null,
@@ -65,5 +103,10 @@ export function viewDelivery(delivery: Delivery): DeliveryView {
     unknown_attempts: delivery.unknownAttempts,
     provider_id: delivery.providerId ?? null,
     reason: delivery.reason ?? null,
+    delivered_at: heard.delivered ? formatInstant(heard.delivered.at) : null,
+    feedback: HEARD_KINDS.flatMap((kind) => {
+      const notice = heard[kind];
+      return notice ? [{ kind, at: formatInstant(notice.at), detail: notice.detail ?? null }] : [];
+    }),
   };
 }

@@ -5,6 +5,7 @@ import { assertNever } from '../platform/errors/assert-never.ts';
 import { ScheduleModule } from '../schedule/schedule.module.ts';
 import { BatchesController } from './batches.controller.ts';
 import { BatchWorker } from './batch-worker.ts';
+import { Brake } from './brake.ts';
 import { Channel } from './channels/channel.ts';
 import { OutboxChannel } from './channels/outbox.channel.ts';
 import { SmtpChannel } from './channels/smtp.channel.ts';
@@ -18,6 +19,7 @@ import { MessageStopper } from './message-stopper.ts';
 import { Outbox } from './outbox/outbox.ts';
 import { OutboxController } from './outbox/outbox.controller.ts';
 import { Pacer } from './rate/pacer.ts';
+import { ReturnPaths } from './return-paths.ts';
 import { BATCHES_AT_ONCE, Worker } from './worker.ts';
 
 /** HOW IT GOES OUT: due scan, dispatch, batches, worker, ledger, channels. */
@@ -27,6 +29,7 @@ import { BATCHES_AT_ONCE, Worker } from './worker.ts';
   providers: [
     { provide: Channel, useFactory: openChannel, inject: [Settings] },
     BatchWorker,
+    Brake,
     DeliveryMetrics,
     DeliveryRunner,
     Dispatcher,
@@ -35,8 +38,10 @@ import { BATCHES_AT_ONCE, Worker } from './worker.ts';
     MessageStopper,
     Outbox,
     Pacer,
+    ReturnPaths,
     Worker,
   ],
+  exports: [Brake, ReturnPaths],
 })
 export class DeliveryModule {}
 

@@ -1,4 +1,5 @@
 import type { SubscriberEmail, SubscriberKey } from '../groups/subscriber.ts';
+import type { Heard } from './feedback.ts';
 
 export const OUTCOMES = ['sent', 'failed', 'skipped', 'unknown'] as const;
 
@@ -26,4 +27,5 @@ export interface Delivery {
   readonly providerId: string | undefined;
   /** What the provider said, or why it was skipped. */
   readonly reason: string | undefined;
+  readonly heard: Heard;
 }

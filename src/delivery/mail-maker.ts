@@ -14,6 +14,7 @@ import type { Mail } from './channels/channel.ts';
 import { Footers } from './footer.ts';
 import { feedbackHeader, listDomain, listHeaders } from './list-headers.ts';
 import { newMail } from './mime.ts';
+import { ReturnPaths } from './return-paths.ts';
 
 // Messages whose content is kept ready: as many as are commonly sent at once. The largest content is some 10 MB.
 const KEPT = 4;
@@ -33,6 +34,7 @@ export class MailMakers {
     private readonly messages: MessageStore,
     private readonly groups: GroupStore,
     private readonly links: Links,
+    private readonly returnPaths: ReturnPaths,
     private readonly settings: Settings,
   ) {}
 
@@ -70,6 +72,7 @@ export class MailMakers {
           ...(isBulk ? footers.add(rendered, urls, languageOf(subscriber, mailing.language)) : rendered),
           from,
           replyTo,
+          returnPath: this.returnPaths.of(message.key, subscriber.key),
           to: subscriber.email,
           toName: subscriber.name,
           messageKey: message.key,

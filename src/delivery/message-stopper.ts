@@ -4,7 +4,7 @@ import { Log } from '../platform/logging/log.ts';
 import { MessageStore } from '../schedule/message-store.ts';
 import type { Message } from '../schedule/message.ts';
 
-/** Stops a message whose fault every further delivery would meet too; `resume` lets it go on from where it was. */
+/** Stops a message in its delivery; `resume` lets it go on from where it was. Leaves one that is not `sending` as it is, so a second call does nothing. */
 @Injectable()
 export class MessageStopper {
   constructor(
@@ -12,24 +12,37 @@ export class MessageStopper {
     private readonly log: Log,
   ) {}
 
-  /** Makes a message that is `sending` `failed`; leaves any other as it is, so a second call does nothing. */
-  async stop({ group, key }: Message, reason: string): Promise<void> {
+  /** Makes a message `failed` whose fault every further delivery would meet too. */
+  async stop(message: Pick<Message, 'group' | 'key'>, reason: string): Promise<void> {
+    await this.#end(message, 'failed', () => reason);
+  }
+
+  /** Makes a message `held`, where `judge` gives a reason as it stands now. */
+  async hold(
+    message: Pick<Message, 'group' | 'key'>,
+    judge: (message: Message) => string | undefined,
+  ): Promise<void> {
+    await this.#end(message, 'held', judge);
+  }
+
+  async #end(
+    { group, key }: Pick<Message, 'group' | 'key'>,
+    status: 'failed' | 'held',
+    judge: (message: Message) => string | undefined,
+  ): Promise<void> {
     const message = await this.messages.find(group, key);
-    if (message?.status !== 'sending') {
+    const reason = message?.status === 'sending' ? judge(message) : undefined;
+    if (!message || reason === undefined) {
       return;
     }
     try {
-      await this.messages.change(group, key, message.version, {
-        status: 'failed',
-        reason,
-        wakeAt: undefined,
-      });
-      this.log.error('message.stopped', { message_key: key, group, reason });
+      await this.messages.change(group, key, message.version, { status, reason, wakeAt: undefined });
+      this.log.error('message.stopped', { message_key: key, group, status, reason });
     } catch (error) {
       if (!(error instanceof VersionMismatchError)) {
         throw error;
       }
-      await this.stop(message, reason);
+      await this.#end(message, status, judge);
     }
   }
 }

@@ -9,9 +9,11 @@ import type { Mail, MailHeader } from './channels/channel.ts';
 
 /** What a mail is made of. */
 export interface MailParts extends Rendered {
-  /** A mailbox such as `News <news@example.com>`; its address is also where bounces go. */
+  /** A mailbox such as `News <news@example.com>`. */
   readonly from: string;
   readonly replyTo: string | undefined;
+  /** The address that bounces go to; absent: that of `from`. */
+  readonly returnPath?: string | undefined;
   readonly to: SubscriberEmail;
   readonly toName: string | undefined;
   readonly messageKey: MessageKey;
@@ -48,7 +50,7 @@ export function newMail(parts: MailParts): Mail {
     group: parts.group,
     from,
     replyTo: parts.replyTo === undefined ? undefined : mailboxOf(parts.replyTo),
-    envelopeFrom: from.address,
+    envelopeFrom: parts.returnPath ?? from.address,
     to: parts.to,
     toName: oneLine(parts.toName ?? ''),
     subject: oneLine(parts.subject),

@@ -5,6 +5,7 @@ import { assertNever } from '../platform/errors/assert-never.ts';
 import type { Message, MessageStatus, OnUnknown } from '../schedule/message.ts';
 import type { SendResult } from './channels/channel.ts';
 import type { Delivery } from './delivery.ts';
+import { detailOf, type Heard } from './feedback.ts';
 
 /*
  * What becomes of a delivery, decided without any I/O. `before` is what the ledger has of it, absent at its first attempt.
@@ -120,7 +121,12 @@ export function afterSend(
     case 'accepted':
       return { ...attempted, outcome: 'sent', providerId: result.providerId, reason: doubtNote(before) };
     case 'rejected':
-      return { ...attempted, outcome: 'failed', reason: result.reason };
+      return {
+        ...attempted,
+        outcome: 'failed',
+        reason: result.reason,
+        heard: result.bounced ? heardBounce(attempted.heard, result.reason, at) : attempted.heard,
+      };
     case 'deferred':
       return !isLastAttempt(attempted.attempt, rules)
         ? { ...attempted, reason: result.reason }
@@ -134,6 +140,11 @@ export function afterSend(
     default:
       return assertNever(result);
   }
+}
+
+/** Told at once, in the words of the mail server, what others tell later. */
+function heardBounce(before: Heard, reason: string, at: Temporal.Instant): Heard {
+  return { ...before, bounced: before.bounced ?? { at, detail: detailOf(reason) } };
 }
 
 function doubt(
@@ -180,5 +191,6 @@ function entry(
     unknownAttempts: before?.unknownAttempts ?? 0,
     providerId: undefined,
     reason: undefined,
+    heard: before?.heard ?? {},
   };
 }

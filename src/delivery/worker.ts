@@ -1,20 +1,18 @@
 import { Injectable } from '@nestjs/common';
-import { Clock, plusMs, SECOND_MS } from '../platform/clock/clock.ts';
+import { Clock } from '../platform/clock/clock.ts';
 import { Shutdown } from '../platform/lifecycle/shutdown.ts';
+import { TaskLoop } from '../platform/lifecycle/task-loop.ts';
 import { Log } from '../platform/logging/log.ts';
 import { BatchWorker } from './batch-worker.ts';
 import { type Task, WorkQueue } from './work-queue.ts';
 
 // While one batch waits for the store, the others keep the channel busy.
 export const BATCHES_AT_ONCE = 4;
-// After a fault of the queue itself, so that a store that is down is not asked without pause.
-const PAUSE_AFTER_FAULT_MS = SECOND_MS;
 
 /** Takes tasks off the work queue and works them, a few side by side, until the process is to stop. */
 @Injectable()
 export class Worker {
-  readonly #inHand = new Set<Promise<void>>();
-  #loop: Promise<void> | undefined;
+  #loop: TaskLoop<Task> | undefined;
 
   constructor(
     private readonly queue: WorkQueue,
@@ -25,13 +23,22 @@ export class Worker {
   ) {}
 
   start(): void {
-    this.#loop = this.#run();
+    this.#loop = new TaskLoop(
+      {
+        atOnce: BATCHES_AT_ONCE,
+        pull: (limit: number, signal: AbortSignal) => this.queue.pull(limit, signal),
+        work: (task: Task) => this.#work(task),
+        pullFailed: (error: unknown) => this.log.error('work.pull-failed', { err: error }),
+      },
+      this.shutdown,
+      this.clock,
+    );
+    this.#loop.start();
   }
 
   /** Waits for what is in hand, once the process is to stop: nothing more is taken then. */
   async stopped(): Promise<void> {
-    await this.#loop;
-    await Promise.all(this.#inHand);
+    await this.#loop?.stopped();
   }
 
   /** Works whatever is queued now, and resolves when that is done. */
@@ -45,31 +52,6 @@ export class Worker {
       for (const task of tasks) {
         await this.#end(task, await this.batchWorker.work(task.pointer));
       }
-    }
-  }
-
-  async #run(): Promise<void> {
-    const { signal } = this.shutdown;
-    while (!signal.aborted) {
-      const free = BATCHES_AT_ONCE - this.#inHand.size;
-      if (free === 0) {
-        await Promise.race(this.#inHand);
-        continue;
-      }
-      for (const task of await this.#pull(free)) {
-        const work = this.#work(task).finally(() => this.#inHand.delete(work));
-        this.#inHand.add(work);
-      }
-    }
-  }
-
-  async #pull(limit: number): Promise<readonly Task[]> {
-    try {
-      return await this.queue.pull(limit, this.shutdown.signal);
-    } catch (error) {
-      this.log.error('work.pull-failed', { err: error });
-      await this.#pause();
-      return [];
     }
   }
 
@@ -91,15 +73,5 @@ export class Worker {
    */
   async #end(task: Task, isThrough: boolean): Promise<void> {
     await (isThrough ? task.done() : task.giveBack());
-  }
-
-  async #pause(): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const wakeUp = (): void => resolve();
-    const disarm = this.clock.arm(plusMs(this.clock.now(), PAUSE_AFTER_FAULT_MS), wakeUp);
-    this.shutdown.signal.addEventListener('abort', wakeUp);
-    await promise;
-    disarm();
-    this.shutdown.signal.removeEventListener('abort', wakeUp);
   }
 }

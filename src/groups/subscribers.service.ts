@@ -1,8 +1,8 @@
 import { Injectable } from '@nestjs/common';
 import { Clock } from '../platform/clock/clock.ts';
-import { type Fault, InvalidInputError } from '../platform/errors/domain-error.ts';
+import { InvalidInputError } from '../platform/errors/domain-error.ts';
 import { VersionMismatchError } from '../platform/errors/version-mismatch-error.ts';
-import { RequestPipe } from '../platform/http/request.pipe.ts';
+import { checkItem } from '../platform/http/check-item.ts';
 import { type ConsentEntry, consentEvent, originOf } from './consent.ts';
 import type { GroupName } from './group.ts';
 import { GroupStore } from './group-store.ts';
@@ -15,17 +15,11 @@ import {
   SubscriberNotFoundError,
 } from './subscriber.ts';
 
-type Checked =
-  | { readonly kind: 'newcomer'; readonly newcomer: Newcomer }
-  | { readonly kind: 'invalid'; readonly faults: readonly Fault[] };
-
 const NO_REASON = 'Why they are written to again is needed: it is kept in the consent record.';
 
 /** Decides who gets into a group, and how they may be changed. */
 @Injectable()
 export class SubscribersService {
-  readonly #dto = new RequestPipe();
-
   constructor(
     private readonly subscribers: SubscriberStore,
     private readonly groups: GroupStore,
@@ -44,8 +38,10 @@ export class SubscribersService {
 
   /** Answers for each item in the order given; those that are refused keep none of the others out. */
   async addMany(group: GroupName, items: readonly unknown[]): Promise<readonly AddedOrRefused[]> {
-    const checked = await Promise.all(items.map((item, index) => this.#check(item, `/subscribers/${index}`)));
-    const newcomers = checked.flatMap((item) => (item.kind === 'newcomer' ? [item.newcomer] : []));
+    const checked = await Promise.all(
+      items.map((item, index) => checkItem(NewSubscriber, item, `/subscribers/${index}`, readNewcomer)),
+    );
+    const newcomers = checked.flatMap((item) => (item.kind === 'valid' ? [item.item] : []));
     const added = newcomers.length > 0 ? await this.admit(group, newcomers) : [];
 
     const answers = added.values();
@@ -120,24 +116,6 @@ export class SubscribersService {
   #consentTo(before: Subscriber, { status, reason }: SubscriberPatch): { readonly consent?: ConsentEntry } {
     const what = status && consentEvent(before.status, status);
     return what ? { consent: { ...originOf('api', { reason }), what, at: this.clock.now() } } : {};
-  }
-
-  async #check(item: unknown, pointer: string): Promise<Checked> {
-    try {
-      const body: unknown = await this.#dto.transform(item, { type: 'body', metatype: NewSubscriber });
-      if (!(body instanceof NewSubscriber)) {
-        throw new Error('The pipe has made something else than a NewSubscriber.');
-      }
-      return { kind: 'newcomer', newcomer: readNewcomer(body) };
-    } catch (error) {
-      if (!(error instanceof InvalidInputError)) {
-        throw error;
-      }
-      return {
-        kind: 'invalid',
-        faults: error.faults.map((fault) => ({ ...fault, pointer: `${pointer}${fault.pointer}` })),
-      };
-    }
   }
 }
 

@@ -49,6 +49,7 @@ export type MessageChange = Partial<
     | 'onUnknown'
     | 'wakeAt'
     | 'retry'
+    | 'brakeFrom'
   >
 >;
 

@@ -81,6 +81,17 @@ class CountsView {
   readonly unknown!: number;
 }
 
+class FeedbackView {
+  @ApiProperty({ type: 'integer', description: "Taken by the subscriber's mail server.", example: 196 })
+  readonly delivered!: number;
+
+  @ApiProperty({ type: 'integer', description: 'Refused by it for good, at once or later.', example: 2 })
+  readonly bounced!: number;
+
+  @ApiProperty({ type: 'integer', description: 'Marked as unwanted by the subscriber.', example: 0 })
+  readonly complained!: number;
+}
+
 class BatchesView {
   @ApiProperty({ type: 'integer', description: 'Cut so far.', example: 4 })
   readonly cut!: number;
@@ -220,6 +231,12 @@ export class MessageView {
   @ApiProperty({ description: 'Deliveries by what became of them.' })
   readonly counts!: CountsView;
 
+  @ApiProperty({
+    description:
+      'What was heard of its deliveries, where somebody tells it (FEEDBACK_QUEUE_URL, POST /v1/feedback).',
+  })
+  readonly feedback!: FeedbackView;
+
   @ApiProperty({ description: 'How far the work has come; a batch is up to 50 subscribers.' })
   readonly batches!: BatchesView;
 
@@ -299,6 +316,7 @@ export function viewMessage(
     content: message.content,
     tags: message.tags,
     counts: { ...counts, pending: pendingCount(counts) },
+    feedback: message.feedback,
     batches: {
       cut: message.dispatch.batchesCut,
       settled: message.dispatch.batchesSettled,

@@ -35,7 +35,8 @@ export const MESSAGE_STATUSES = [
 
 /**
  * - `scheduled`: goes out at its time.
- * - `held`: Belfry stopped it before it began, because its time had passed too long ago; an operator decides.
+ * - `held`: Belfry stopped it, before it began because its time had passed too long ago, or later because too many of its deliveries
+ *   bounced or were complained about; an operator decides.
  * - `paused`: somebody stopped it.
  * - `sending`: claimed; batches are cut and worked.
  * - `sent`: finished, whatever the counts.
@@ -73,6 +74,22 @@ export interface Counts {
   readonly failed: number;
   readonly skipped: number;
   readonly unknown: number;
+}
+
+/** What was heard of deliveries, most of it after they had left: each counted once for a delivery. */
+export interface FeedbackCounts {
+  /** Taken by the subscriber's mail server. */
+  readonly delivered: number;
+  /** Refused for good by the subscriber's mail server, at once or later. */
+  readonly bounced: number;
+  /** Marked as unwanted by the subscriber. */
+  readonly complained: number;
+}
+
+/** What the brake looks at. */
+export interface BrakeCounts extends Pick<FeedbackCounts, 'bounced' | 'complained'> {
+  /** Deliveries of which the channel said that it took them, or did not. */
+  readonly handedOver: number;
 }
 
 /** How far the cutting of batches has come. */
@@ -136,6 +153,9 @@ export interface Message {
   /** Absent where nothing is to be tried again. */
   readonly retry: Retry | undefined;
   readonly counts: Counts;
+  readonly feedback: FeedbackCounts;
+  /** What had happened when somebody resumed it after a brake: the next brake judges what came after. Absent: all of it. */
+  readonly brakeFrom: BrakeCounts | undefined;
   readonly attempts: Attempts;
 }
 
@@ -213,6 +233,12 @@ export function isMessageKey(text: string): text is MessageKey {
 /** The trace of a message: the digits of its key, which are as many as a trace id has (W3C Trace Context). */
 export function traceOf(key: MessageKey): string {
   return key.replaceAll('-', '');
+}
+
+/** What the brake looks at, as it stands now. */
+export function brakeCounts({ counts, feedback }: Pick<Message, 'counts' | 'feedback'>): BrakeCounts {
+  const { bounced, complained } = feedback;
+  return { handedOver: counts.sent + counts.failed, bounced, complained };
 }
 
 /** Deliveries that have no outcome yet. */

@@ -22,6 +22,7 @@ import { type MessageChange, MessageStore } from './message-store.ts';
 import { messageTags } from './message-tags.ts';
 import { answerScheduled } from './message-view.ts';
 import {
+  brakeCounts,
   type ContentSeal,
   isFinished,
   type Message,
@@ -377,6 +378,8 @@ export class ScheduleService {
       },
       retry: undefined,
       counts: { subscribers: 0, sent: 0, failed: 0, skipped: 0, unknown: 0 },
+      feedback: { delivered: 0, bounced: 0, complained: 0 },
+      brakeFrom: undefined,
       attempts: { firstAt: undefined, lastAt: undefined, lastAcceptedAt: undefined, lastDueAt: undefined },
       ...this.#placeInTime({ expiresAt, onMissed, localDelivery, dueAt: scheduleOn }, now),
     };
@@ -403,7 +406,9 @@ export class ScheduleService {
     const now = this.clock.now();
     if (message.dispatch.begunAt) {
       const retry = message.retry ?? retrySetAside(message);
-      return { status: 'sending', reason: undefined, wakeAt: now, retry };
+      // Held once it has begun: by the brake, whose cause somebody has seen by now.
+      const brakeFrom = message.status === 'held' ? brakeCounts(message) : message.brakeFrom;
+      return { status: 'sending', reason: undefined, wakeAt: now, retry, brakeFrom };
     }
     const dueAt = isReached(message.scheduleOn, now) ? now : message.scheduleOn;
     return { dueAt, ...this.#placeInTime({ ...message, dueAt }, now) };

@@ -19,6 +19,7 @@ const NEEDED: Readonly<Record<string, Needed>> = {
   'GET /v1/groups/{group}': 'reader',
   'PUT /v1/groups/{group}': 'admin',
   'DELETE /v1/groups/{group}': 'admin',
+  'POST /v1/feedback': 'nobody',
   'POST /v1/suppressions': 'sender',
   'GET /v1/suppressions': 'reader',
   'GET /v1/suppressions/{email}': 'reader',

@@ -338,6 +338,8 @@ function aDelivery(fields: JsonObject): JsonObject {
     unknown_attempts: 0,
     provider_id: null,
     reason: null,
+    delivered_at: null,
+    feedback: [],
     ...fields,
   };
 }

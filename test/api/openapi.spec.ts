@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { at, isObject, type JsonObject, objectsAt, textAt } from '../support/json.ts';
+import { signatureOf } from '../support/feedback-signature.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { OpenApiDocument, type Operation } from '../support/openapi-document.ts';
 import { type Answer, listAll, startTestApp, type TestApp } from '../support/test-app.ts';
@@ -19,6 +20,8 @@ const BETWEEN: Readonly<Record<string, () => Promise<void>>> = {
 const NOT_DOCUMENTED =
   /^(?:HEAD |(?:GET|POST) \/[ucp]\/\{token\}|GET \/(?:$|docs(?:\/|$)|openapi\.json$|outbox(?:\/|$)))/;
 
+const FEEDBACK_SECRET = 'a-secret-of-whoever-reads-the-bounces';
+
 const PROBLEM_TYPE = 'application/problem+json';
 const SOME_STATUSES = ['401', '403', '413', '415'];
 
@@ -27,7 +30,7 @@ let app: TestApp;
 let document: OpenApiDocument;
 beforeAll(async () => {
   clock = new ManualClock(BEFORE_THE_EXAMPLES);
-  app = await startTestApp({ clock });
+  app = await startTestApp({ clock, env: { FEEDBACK_SECRET } });
   document = new OpenApiDocument((await app.request('GET', '/openapi.json')).body);
 });
 afterAll(() => app.close());
@@ -105,12 +108,13 @@ describe('the OpenAPI document', () => {
     expect(disordered.map(({ name }) => name)).toEqual([]);
   });
 
-  it('has 413 and 415 wherever a body is taken, and 401 and 403 wherever a key is needed', () => {
+  it('has 413 and 415 wherever a body is taken, and 401 and 403 wherever a key is needed, 403 where a signature is', () => {
     const shown = document.operations.map(({ name, docs }) => [name, ...statusesOf(docs, SOME_STATUSES)]);
 
     const needed = document.operations.map(({ name, docs }) => [
       name,
       ...('security' in docs ? ['401', '403'] : []),
+      ...(isSigned(docs) ? ['403'] : []),
       ...('requestBody' in docs ? ['413', '415'] : []),
     ]);
     expect(shown).toEqual(needed);
@@ -190,6 +194,7 @@ describe.each(['/v1/groups/{group}', '/{group}'])('the examples under %s', (base
     'GET …/imports/{key}',
     'GET …/imports/{key}/report',
     'DELETE …/imports/{key}',
+    'POST /v1/feedback',
     'POST …/schedule',
     'DELETE …/schedule/{key}',
     'POST …/schedule',
@@ -227,7 +232,10 @@ describe.each(['/v1/groups/{group}', '/{group}'])('the examples under %s', (base
     const operation = operationNamed(step);
 
     for (const request of document.exampleRequests(operation)) {
-      const answer = await app.request(request.method, request.path, request);
+      const headers = isSigned(operation.docs)
+        ? signatureOf(JSON.stringify(request.body), FEEDBACK_SECRET, clock.now())
+        : request.headers;
+      const answer = await app.request(request.method, request.path, { ...request, headers });
 
       expect(successesOf(operation.docs)).toContain(String(answer.status));
       expect(undocumented(operation.docs, answer)).toEqual([]);
@@ -310,6 +318,10 @@ function named(base: string): Record<string, unknown> {
         docs,
       ]),
   );
+}
+
+function isSigned(docs: JsonObject): boolean {
+  return objectsAt(docs, 'parameters').some((parameter) => parameter['name'] === 'Belfry-Signature');
 }
 
 function isTelling(docs: JsonObject): boolean {

@@ -59,6 +59,7 @@ describe(`Swagger UI in a browser${hasChromium ? '' : ` (skipped: there is no ${
       'imports',
       'messages',
       'deliveries',
+      'feedback',
       'health',
       'sample paths',
     ]);

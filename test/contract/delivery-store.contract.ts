@@ -3,12 +3,22 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Batch, ClaimedBatch } from '../../src/delivery/batch.ts';
 import { type Cut, LeaseLostError, type Report } from '../../src/delivery/delivery-store.ts';
 import { type Delivery, type Outcome, OUTCOMES } from '../../src/delivery/delivery.ts';
+import type { Feedback } from '../../src/delivery/feedback.ts';
 import type { SubscriberKey } from '../../src/groups/subscriber.ts';
 import { MINUTE_MS, plusMs, SECOND_MS } from '../../src/platform/clock/clock.ts';
 import { assertNever } from '../../src/platform/errors/assert-never.ts';
 import type { Counts, Message, MessageStatus } from '../../src/schedule/message.ts';
 import { newMessageKey } from '../../src/schedule/message.ts';
-import { aBatch, addresses, aDelivery, aGroupName, aKey, aMessage, aNewcomer } from '../support/builders.ts';
+import {
+  aBatch,
+  addresses,
+  aDelivery,
+  aFeedback,
+  aGroupName,
+  aKey,
+  aMessage,
+  aNewcomer,
+} from '../support/builders.ts';
 import type { Engine, OpenEngine } from './engine.ts';
 import {
   aCut,
@@ -1375,6 +1385,126 @@ export function describeDeliveryStore(openEngine: OpenEngine): void {
         await engine.deliveries.finish(message.group, message.key);
 
         expect(await engine.messages.find(message.group, message.key)).toBeUndefined();
+      });
+    });
+
+    describe('recordFeedback', () => {
+      /** A message to Ada, whose delivery has this outcome. */
+      async function worked(outcome: Outcome | undefined, bounced = 0): Promise<Message> {
+        const { message, batch } = await dispatchOne(engine, [ADA]);
+        const claimed = await claimBatch(engine, batch);
+        const results = [aDelivery(ADA, { outcome, unknownAttempts: Number(outcome === 'unknown') })];
+        const retryAt = outcome === undefined ? plusMs(engine.clock.now(), MINUTE_MS) : undefined;
+        await engine.deliveries.settle(claimed, aSettlement(engine, { results, bounced, retryAt }));
+        return message;
+      }
+
+      async function record(message: Message, feedback: Partial<Feedback>): Promise<string> {
+        const { group, key: messageKey } = message;
+        return engine.deliveries.recordFeedback({ group, messageKey }, aKey(ADA), aFeedback(feedback));
+      }
+
+      it('keeps what was heard with the delivery, and counts it with the message', async () => {
+        const message = await worked('sent');
+
+        expect(await record(message, { kind: 'delivered', detail: '250 OK' })).toBe('recorded');
+        expect(await record(message, { kind: 'bounced', detail: undefined })).toBe('recorded');
+
+        const delivery = await engine.deliveries.findDelivery(message.key, aKey(ADA));
+        const notice = { at: aFeedback().at, detail: undefined };
+        expect(delivery).toEqual(
+          aDelivery(ADA, { heard: { delivered: { ...notice, detail: '250 OK' }, bounced: notice } }),
+        );
+        expect(await listAll(message)).toEqual([delivery]);
+        const stored = await read(engine, message);
+        expect(stored.feedback).toEqual({ delivered: 1, bounced: 1, complained: 0 });
+        expect(stored.counts).toEqual({ ...NONE, subscribers: 1, sent: 1 });
+      });
+
+      it('changes nothing when it comes again', async () => {
+        const message = await worked('sent');
+        await record(message, { kind: 'complained' });
+        const before = await snapshot(message);
+
+        expect(await record(message, { kind: 'complained' })).toBe('repeated');
+
+        expect(await snapshot(message)).toEqual(before);
+      });
+
+      it('makes sent what was unknown, and the counts with it; a list by outcome finds it there', async () => {
+        const message = await worked('unknown');
+
+        expect(await record(message, { kind: 'sent', providerId: 'ses-1' })).toBe('recorded');
+
+        expect((await read(engine, message)).counts).toEqual({ ...NONE, subscribers: 1, sent: 1 });
+        expect(await listAll(message, 'unknown')).toEqual([]);
+        expect(await listAll(message, 'sent')).toMatchObject([{ outcome: 'sent', providerId: 'ses-1' }]);
+      });
+
+      it('makes failed what the provider had taken and did not send', async () => {
+        const message = await worked('sent');
+
+        await record(message, { kind: 'rejected', detail: 'Bad content' });
+
+        expect((await read(engine, message)).counts).toEqual({ ...NONE, subscribers: 1, failed: 1 });
+        expect(await listAll(message, 'failed')).toMatchObject([
+          { heard: { rejected: { detail: 'Bad content' } } },
+        ]);
+      });
+
+      it('waits for the outcome of a delivery that has none', async () => {
+        const message = await worked(undefined);
+        const before = await snapshot(message);
+
+        expect(await record(message, { kind: 'sent' })).toBe('pending');
+
+        expect(await snapshot(message)).toEqual(before);
+      });
+
+      it('is kept when the delivery is tried again', async () => {
+        const message = await worked('failed', 1);
+        await record(message, { kind: 'bounced' });
+        const { version } = await read(engine, message);
+        const retry = { outcomes: ['failed'], through: undefined } as const;
+        const wakeAt = engine.clock.now();
+        await engine.messages.change(message.group, message.key, version, {
+          status: 'sending',
+          wakeAt,
+          retry,
+        });
+        await claimMessage(engine, message);
+        const { pointers } = await engine.deliveries.reopen({
+          group: message.group,
+          messageKey: message.key,
+          token: DISPATCHER,
+          outcomes: ['failed'],
+          after: undefined,
+          limit: 10,
+          now: engine.clock.now(),
+          leaseUntil: plusMs(engine.clock.now(), LEASE_MS),
+        });
+        const claimed = await claimBatch(engine, at(pointers, 0));
+
+        const [before] = await engine.deliveries.readDeliveries(claimed);
+
+        expect(before).toMatchObject({ outcome: undefined, heard: { bounced: { at: aFeedback().at } } });
+        expect(await record(message, { kind: 'bounced' })).toBe('pending');
+        const results = [aDelivery(ADA, { heard: before?.heard ?? {} })];
+        await engine.deliveries.settle(claimed, aSettlement(engine, { results }));
+        expect(await record(message, { kind: 'bounced' })).toBe('repeated');
+        expect((await read(engine, message)).feedback.bounced).toBe(2); // one of them was reported by the worker
+      });
+
+      it('counts each once, whoever records it at the same time', async () => {
+        const message = await worked('unknown');
+        const kinds = ['sent', 'delivered', 'bounced', 'complained', 'delivered'] as const;
+
+        const settled = await atOnce(10, async (index) => record(message, { kind: at(kinds, index % 5) }));
+
+        expect(faultsOf(settled)).toEqual([]);
+        const stored = await read(engine, message);
+        expect(stored.feedback).toEqual({ delivered: 1, bounced: 1, complained: 1 });
+        expect(stored.counts).toEqual({ ...NONE, subscribers: 1, sent: 1 });
       });
     });
 

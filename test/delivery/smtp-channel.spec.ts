@@ -179,7 +179,8 @@ describe('the SMTP channel', () => {
       const result = await sendOne(aChannel(sink.url), aMail());
 
       const said = new RegExp(`^${behaviour.code} .*${behaviour.text ?? 'No thanks'}`);
-      expect(result).toEqual({ kind, reason: matching(said) });
+      const bounced = kind === 'rejected' && { bounced: true };
+      expect(result).toEqual({ kind, reason: matching(said), ...bounced });
       expect(sink.count).toBe(0);
     });
 
@@ -321,7 +322,7 @@ describe('the SMTP channel', () => {
 
     const result = await sendOne(aChannel(url), aMail());
 
-    expect(result).toEqual({ kind: 'rejected', reason: '550 no such recipient' });
+    expect(result).toEqual({ kind: 'rejected', reason: '550 no such recipient', bounced: true });
     await until(
       'the reset',
       2_000,
@@ -426,7 +427,7 @@ describe('the SMTP channel', () => {
 
     const result = await sendOne(aChannel(url), aMail());
 
-    expect(result).toEqual({ kind: 'rejected', reason: matching(/^550-no 550-no [^\r\n]*$/) });
+    expect(result).toEqual({ kind: 'rejected', reason: matching(/^550-no 550-no [^\r\n]*$/), bounced: true });
     expect(result?.kind === 'rejected' ? result.reason.length : 0).toBe(500);
   });
 

@@ -3,6 +3,9 @@ import { HttpAdapterHost } from '@nestjs/core';
 import pino from 'pino';
 import { Links } from '../../src/consent/links.ts';
 import { BatchWorker } from '../../src/delivery/batch-worker.ts';
+import { Brake } from '../../src/delivery/brake.ts';
+import { ReturnPaths } from '../../src/delivery/return-paths.ts';
+import { SigningKey } from '../../src/platform/http/signing-key.ts';
 import { Channel, type Mail, type SendResult } from '../../src/delivery/channels/channel.ts';
 import { DeliveryMetrics } from '../../src/delivery/delivery-metrics.ts';
 import { Dispatcher } from '../../src/delivery/dispatcher.ts';
@@ -13,7 +16,6 @@ import { Pacer } from '../../src/delivery/rate/pacer.ts';
 import { Worker } from '../../src/delivery/worker.ts';
 import { type Environment, parseSettings, type Settings } from '../../src/platform/config/settings.ts';
 import { PublicUrl } from '../../src/platform/http/public-url.ts';
-import { SigningKey } from '../../src/platform/http/signing-key.ts';
 import { Shutdown } from '../../src/platform/lifecycle/shutdown.ts';
 import { Metrics } from '../../src/platform/metrics/metrics.ts';
 import { Tracing } from '../../src/platform/tracing/tracing.ts';
@@ -79,6 +81,7 @@ export class Belfry {
   readonly shutdown: Shutdown;
   readonly engine: Engine;
   readonly channel: FakeChannel;
+  readonly brake: Brake;
 
   constructor(engine: Engine, channel = new FakeChannel(), env: Environment = {}) {
     const { groups, subscribers, suppressions, messages, deliveries, queue, clock } = engine;
@@ -104,6 +107,9 @@ export class Belfry {
       log,
     );
     this.scanner = new DueScanner(messages, planner, dispatcher, wakes, metrics, clock, settings, log);
+    const stopper = new MessageStopper(messages, log);
+    this.brake = new Brake(stopper, settings);
+    const returnPaths = new ReturnPaths(new SigningKey(Buffer.alloc(32)), settings);
     const batchWorker = new BatchWorker(
       messages,
       deliveries,
@@ -112,8 +118,9 @@ export class Belfry {
       groups,
       queue,
       channel,
-      new MailMakers(messages, groups, linksOf(settings), settings),
-      new MessageStopper(messages, log),
+      new MailMakers(messages, groups, linksOf(settings), returnPaths, settings),
+      stopper,
+      this.brake,
       new Pacer(engine.rates, groups, channel, this.shutdown, clock, settings, log),
       metrics,
       tracing,

@@ -16,6 +16,7 @@ const NAMES: readonly (readonly [arn: RegExp, name: string])[] = [
   [/^arn:aws:s3:::belfry-(content)-[\w-]+\/\*\/\*\/\*$/, '$1/*'],
   [/^arn:aws:s3:::belfry-(content)-[\w-]+$/, '$1'],
   [/^arn:aws:sqs:[^:]+:\d+:belfry-(work)$/, '$1-queue'],
+  [/^arn:aws:sqs:[^:]+:\d+:belfry-(mail-events)$/, '$1-queue'],
   [/^arn:aws:ses:[^:]+:\d+:(identity)\/example\.com$/, '$1'],
   [/^arn:aws:ses:[^:]+:\d+:(configuration-set)\/belfry$/, '$1'],
 ];

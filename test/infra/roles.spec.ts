@@ -84,7 +84,7 @@ describe('what is read off the code', () => {
     const needed = needsOf(
       openProgram(
         [MAIN],
-        changed('work-queue.ts', 'new DeleteMessageCommand(', 'new ChangeMessageVisibilityCommand('),
+        changed('sqs-queue.ts', 'new DeleteMessageCommand(', 'new ChangeMessageVisibilityCommand('),
       ),
       'worker',
     );

@@ -160,6 +160,7 @@ describe.each(PROCESS_ROLES)('the service %s', (role) => {
         tablePrefix: 'belfry-',
         contentBucket: `belfry-content-${ACCOUNT}-${REGION}`,
         workQueueUrl: `https://sqs.${REGION}.amazonaws.com/${ACCOUNT}/belfry-work`,
+        feedbackQueueUrl: `https://sqs.${REGION}.amazonaws.com/${ACCOUNT}/belfry-mail-events`,
       },
       mail: 'ses',
       mailFrom: 'Belfry <belfry@example.com>',
@@ -401,7 +402,15 @@ describe('mail', () => {
     expect(bare.one('AWS::SES::ConfigurationSet')).toMatchObject({ Name: 'belfry' });
     expect(destination).toMatchObject({
       Enabled: true,
-      MatchingEventTypes: ['bounce', 'complaint', 'delivery', 'deliveryDelay', 'reject', 'renderingFailure'],
+      MatchingEventTypes: [
+        'bounce',
+        'complaint',
+        'delivery',
+        'deliveryDelay',
+        'reject',
+        'renderingFailure',
+        'send',
+      ],
     });
     expect(bare.one('AWS::SNS::Subscription')).toMatchObject({
       TopicArn: topic,

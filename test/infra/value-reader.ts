@@ -16,7 +16,11 @@ type Bindings = ReadonlyMap<ts.ParameterDeclaration, Bound | undefined>;
 const NO_BINDINGS: Bindings = new Map();
 
 /** What is told to the application under these names (aws-names.ts), as the permissions call it. */
-const TOLD: Readonly<Record<string, string>> = { contentBucket: 'content', workQueueUrl: 'work-queue' };
+const TOLD: Readonly<Record<string, string>> = {
+  contentBucket: 'content',
+  workQueueUrl: 'work-queue',
+  feedbackQueueUrl: 'mail-events-queue',
+};
 
 /** Something was met that cannot be read off: whoever wrote it writes it plainer, or teaches the reader. */
 export class UnreadableError extends Error {

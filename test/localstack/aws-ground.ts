@@ -10,8 +10,11 @@ import {
   type InfrastructurePlan,
 } from '../../src/engines/aws/create-infrastructure.ts';
 import { type TableDefinition, TABLES } from '../../src/engines/aws/tables.ts';
-import { deadLetterQueueName } from '../../src/engines/aws/work-queue-definition.ts';
-import { DeadLetterQueuePart, WorkQueuePart } from '../../src/engines/aws/work-queue-part.ts';
+import {
+  deadLetterQueueName,
+  WORK_QUEUE_VISIBILITY_SECONDS,
+} from '../../src/engines/aws/queue-definitions.ts';
+import { DeadLetterQueuePart, QueuePart } from '../../src/engines/aws/queue-part.ts';
 import type { Environment } from '../../src/platform/config/settings.ts';
 
 /*
@@ -103,7 +106,7 @@ async function makeEverything(clients: AwsClients, plan: InfrastructurePlan): Pr
 
 async function makeQueues({ sqs }: AwsClients, name: string): Promise<string> {
   const deadLetters = new DeadLetterQueuePart(sqs, name);
-  const workQueue = new WorkQueuePart(sqs, name, deadLetters);
+  const workQueue = new QueuePart(sqs, name, WORK_QUEUE_VISIBILITY_SECONDS, deadLetters);
   await deadLetters.make();
   await workQueue.make();
   return workQueue.url();

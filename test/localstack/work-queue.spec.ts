@@ -13,7 +13,8 @@ import type { BatchPointer } from '../../src/delivery/batch.ts';
 import type { Task } from '../../src/delivery/work-queue.ts';
 import { type AwsClients, openAwsClients } from '../../src/engines/aws/aws-clients.ts';
 import { AwsNames } from '../../src/engines/aws/aws-names.ts';
-import { DeadLetterQueuePart, WorkQueuePart } from '../../src/engines/aws/work-queue-part.ts';
+import { WORK_QUEUE_VISIBILITY_SECONDS } from '../../src/engines/aws/queue-definitions.ts';
+import { DeadLetterQueuePart, QueuePart } from '../../src/engines/aws/queue-part.ts';
 import { SqsWorkQueue } from '../../src/engines/aws/work-queue.ts';
 import { MINUTE_MS, SECOND_MS } from '../../src/platform/clock/clock.ts';
 import { parseSettings } from '../../src/platform/config/settings.ts';
@@ -56,7 +57,7 @@ describe('SqsWorkQueue', () => {
     clients = openAwsClients(process.env['AWS_ENDPOINT_URL']);
     const name = `test-${randomBytes(4).toString('hex')}-work`;
     const deadLetters = new DeadLetterQueuePart(clients.sqs, name);
-    const workQueue = new WorkQueuePart(clients.sqs, name, deadLetters);
+    const workQueue = new QueuePart(clients.sqs, name, WORK_QUEUE_VISIBILITY_SECONDS, deadLetters);
     await deadLetters.make();
     await workQueue.make();
     queueUrl = await workQueue.url();

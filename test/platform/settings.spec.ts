@@ -45,6 +45,9 @@ describe('parseSettings', () => {
       shutdownGraceMs: 25_000,
       signingSecrets: [],
       trustedProxies: 0,
+      feedbackSecrets: [],
+      verpDomain: undefined,
+      brake: { bounceRate: 0.04, complaintRate: 0.0008, minimum: 500 },
     });
   });
 
@@ -143,12 +146,38 @@ describe('parseSettings', () => {
     ['BODY_LIMIT', '41MB'],
     ['BODY_LIMIT', '0KB'],
     ['SHUTDOWN_GRACE', '30s'],
+    ['VERP_DOMAIN', 'no domain'],
+    ['VERP_DOMAIN', 'localhost'],
+    ['BRAKE_BOUNCE_RATE', '0.04'],
+    ['BRAKE_BOUNCE_RATE', '101%'],
+    ['BRAKE_COMPLAINT_RATE', '-1%'],
+    ['BRAKE_MINIMUM', '0'],
   ])('refuses %s=%j and says what is allowed', (name, value) => {
     expect(() => parseSettings({ [name]: value })).toThrow(
       expect.objectContaining({
         faults: [expect.stringMatching(new RegExp(`^${name}: got .+; allowed: .+\\.$`, 's'))],
       }),
     );
+  });
+
+  it('reads shares, and the domain of return paths in lower case', () => {
+    const settings = parseSettings({
+      VERP_DOMAIN: 'Bounces.Example.com',
+      BRAKE_BOUNCE_RATE: '2.5%',
+      BRAKE_COMPLAINT_RATE: '0.05 %',
+      BRAKE_MINIMUM: '100',
+    });
+
+    expect(settings.verpDomain).toBe('bounces.example.com');
+    expect(settings.brake).toEqual({ bounceRate: 0.025, complaintRate: 0.0005, minimum: 100 });
+  });
+
+  it.each([
+    ['FEEDBACK_QUEUE_URL', { FEEDBACK_QUEUE_URL: 'https://sqs.eu-west-1.amazonaws.com/123/events' }],
+    ['FEEDBACK_SECRET', { FEEDBACK_SECRET: 'short' }],
+    ['VERP_DOMAIN', { VERP_DOMAIN: 'example.com', MAIL: 'ses' }],
+  ])('refuses a %s that could not be used', (name, env) => {
+    expect(faultOf(env).faults).toEqual([expect.stringMatching(new RegExp(`^${name}: `))]);
   });
 
   describe('with ENGINE aws', () => {
@@ -159,6 +188,7 @@ describe('parseSettings', () => {
         tablePrefix: 'belfry-',
         contentBucket: 'acme-belfry-content',
         workQueueUrl: 'https://sqs.eu-west-1.amazonaws.com/123456789012/belfry-work',
+        feedbackQueueUrl: undefined,
         endpointUrl: undefined,
       });
     });
@@ -263,6 +293,7 @@ describe('parseInfrastructureSettings', () => {
       tablePrefix: 'test-',
       contentBucket: 'acme-content',
       workQueueName: 'test-work',
+      feedbackQueueName: 'test-mail-events',
       endpointUrl: undefined,
     });
   });

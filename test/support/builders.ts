@@ -1,5 +1,6 @@
 import type { Batch } from '../../src/delivery/batch.ts';
 import type { Delivery } from '../../src/delivery/delivery.ts';
+import type { Feedback } from '../../src/delivery/feedback.ts';
 import { type GroupName, type GroupSettings, parseGroupName } from '../../src/groups/group.ts';
 import { USUAL_MAILING } from '../../src/groups/mailing-settings.ts';
 import type { Newcomer } from '../../src/groups/subscriber-store.ts';
@@ -121,6 +122,8 @@ export function aMessage(overrides: Partial<Message> = {}): Message {
     },
     retry: undefined,
     counts: { subscribers: 0, sent: 0, failed: 0, skipped: 0, unknown: 0 },
+    feedback: { delivered: 0, bounced: 0, complained: 0 },
+    brakeFrom: undefined,
     attempts: { firstAt: undefined, lastAt: undefined, lastAcceptedAt: undefined, lastDueAt: undefined },
     ...overrides,
   };
@@ -143,6 +146,11 @@ export function aBatch(
   };
 }
 
+/** That the subscriber's mail server took it, unless told otherwise. */
+export function aFeedback(overrides: Partial<Feedback> = {}): Feedback {
+  return { kind: 'delivered', at: anInstant(), detail: undefined, providerId: undefined, ...overrides };
+}
+
 /** One that went out at the first attempt. */
 export function aDelivery(address = 'ada@example.com', overrides: Partial<Delivery> = {}): Delivery {
   return {
@@ -154,6 +162,7 @@ export function aDelivery(address = 'ada@example.com', overrides: Partial<Delive
     unknownAttempts: 0,
     providerId: undefined,
     reason: undefined,
+    heard: {},
     ...overrides,
   };
 }

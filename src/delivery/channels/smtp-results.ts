@@ -40,7 +40,7 @@ export function resultOfReply(step: SmtpStep, { code, text }: Reply): SendResult
     return { kind: 'deferred', reason };
   }
   const isAboutSender = step === 'MAIL FROM' || code === 530 || ABOUT_SENDER_PATTERN.test(reason);
-  return { kind: isAboutSender ? 'refused' : 'rejected', reason };
+  return isAboutSender ? { kind: 'refused', reason } : { kind: 'rejected', reason, bounced: true };
 }
 
 export function resultOfSize(bytes: number, maxBytes: number): SendResult {

@@ -1,13 +1,16 @@
-import { Global, Module, type OnApplicationShutdown } from '@nestjs/common';
+import { Global, Inject, Module, type OnApplicationShutdown, Optional } from '@nestjs/common';
 import { DeliveryStore } from '../../delivery/delivery-store.ts';
 import { RateStore } from '../../delivery/rate/rate-store.ts';
 import { WorkQueue } from '../../delivery/work-queue.ts';
 import { ConsentStore } from '../../groups/consent-store.ts';
+import { FeedbackQueue } from '../../feedback/feedback-queue.ts';
 import { GroupStore } from '../../groups/group-store.ts';
 import { ImportStore } from '../../groups/imports/import-store.ts';
 import { SubscriberStore } from '../../groups/subscriber-store.ts';
 import { SuppressionStore } from '../../groups/suppression-store.ts';
 import { type AwsSettings, Settings } from '../../platform/config/settings.ts';
+import { Log } from '../../platform/logging/log.ts';
+import { Clock } from '../../platform/clock/clock.ts';
 import { Metrics } from '../../platform/metrics/metrics.ts';
 import { Readiness } from '../../platform/health/readiness.ts';
 import { MessageStore } from '../../schedule/message-store.ts';
@@ -16,6 +19,7 @@ import { AwsNames } from './aws-names.ts';
 import { ContentSweeper } from './content-sweeper.ts';
 import { AwsDeliveryStore } from './delivery-store.ts';
 import { AwsConsentStore } from './consent-store.ts';
+import { SqsFeedbackQueue } from './feedback-queue.ts';
 import { AwsGroupStore } from './group-store.ts';
 import { AwsImportStore } from './import-store.ts';
 import { AwsMessageStore } from './message-store.ts';
@@ -51,6 +55,14 @@ import { SqsWorkQueue } from './work-queue.ts';
     { provide: RateStore, useClass: AwsRateStore },
     SqsWorkQueue,
     { provide: WorkQueue, useExisting: SqsWorkQueue },
+    {
+      provide: FeedbackQueue,
+      useFactory: (clients: AwsClients, names: AwsNames, clock: Clock, log: Log) =>
+        names.feedbackQueueUrl === undefined
+          ? undefined
+          : new SqsFeedbackQueue(clients, names.feedbackQueueUrl, clock, log),
+      inject: [AwsClients, AwsNames, Clock, Log],
+    },
     ContentSweeper,
     SweepRunner,
   ],
@@ -64,6 +76,7 @@ import { SqsWorkQueue } from './work-queue.ts';
     DeliveryStore,
     RateStore,
     WorkQueue,
+    FeedbackQueue,
   ],
 })
 export class AwsEngineModule implements OnApplicationShutdown {
@@ -72,6 +85,7 @@ export class AwsEngineModule implements OnApplicationShutdown {
     names: AwsNames,
     private readonly clients: AwsClients,
     private readonly queue: SqsWorkQueue,
+    @Optional() @Inject(FeedbackQueue) private readonly feedback: SqsFeedbackQueue | undefined,
   ) {
     readiness.register({
       name: 'dynamodb',
@@ -82,7 +96,7 @@ export class AwsEngineModule implements OnApplicationShutdown {
   }
 
   async onApplicationShutdown(): Promise<void> {
-    await this.queue.close(); // a poll that were cut now would swallow what it takes
+    await Promise.all([this.queue.close(), this.feedback?.close()]); // a poll that were cut now would swallow what it takes
     this.clients.close();
   }
 }

@@ -7,15 +7,19 @@ export class AwsNames {
   readonly tables: TableNames;
   readonly contentBucket: string;
   readonly workQueueUrl: string;
+  /** Absent: SES's events are not read. */
+  readonly feedbackQueueUrl: string | undefined;
 
   constructor(values: {
     readonly tablePrefix: string;
     readonly contentBucket: string;
     readonly workQueueUrl: string;
+    readonly feedbackQueueUrl?: string | undefined;
   }) {
     this.tables = tableNames(values.tablePrefix);
     this.contentBucket = values.contentBucket;
     this.workQueueUrl = values.workQueueUrl;
+    this.feedbackQueueUrl = values.feedbackQueueUrl;
   }
 }
 

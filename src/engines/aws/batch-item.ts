@@ -197,6 +197,15 @@ export function reopenBatchUpdate(batch: BatchRecord, gone: Tally, now: Temporal
   return update;
 }
 
+/** A change of outcomes that were recorded before, whoever holds the lease. */
+export function tallyUpdate(gained: Tally): ItemUpdate {
+  const update = new ItemUpdate().require('attribute_exists(message_key)');
+  for (const outcome of OUTCOMES) {
+    update.add(tallyAttribute(outcome), gained[outcome]);
+  }
+  return update;
+}
+
 export function releaseUpdate(batch: ClaimedBatch, now: Temporal.Instant): ItemUpdate {
   return new ItemUpdate()
     .require('lease_token = :token', { ':token': batch.lease.token })

@@ -32,12 +32,16 @@ async function create(settings: InfrastructureSettings): Promise<Infrastructure>
   }
 }
 
-function settingsText(settings: InfrastructureSettings, { workQueueUrl }: Infrastructure): string {
+function settingsText(
+  settings: InfrastructureSettings,
+  { workQueueUrl, feedbackQueueUrl }: Infrastructure,
+): string {
   return [
     'ENGINE=aws',
     `TABLE_PREFIX=${settings.tablePrefix}`,
     `CONTENT_BUCKET=${settings.contentBucket}`,
     `WORK_QUEUE_URL=${workQueueUrl}`,
+    ...(feedbackQueueUrl === undefined ? [] : [`FEEDBACK_QUEUE_URL=${feedbackQueueUrl}`]),
     ...(settings.endpointUrl === undefined ? [] : [`AWS_ENDPOINT_URL=${settings.endpointUrl}`]),
     '',
   ].join('\n');

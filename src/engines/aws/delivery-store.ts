@@ -23,8 +23,9 @@ import {
   type Settlement,
 } from '../../delivery/delivery-store.ts';
 import { type Delivery, type Outcome, OUTCOMES } from '../../delivery/delivery.ts';
+import { afterFeedback, type Feedback, feedbackGained } from '../../delivery/feedback.ts';
 import type { GroupName } from '../../groups/group.ts';
-import type { SubscriberKey } from '../../groups/subscriber.ts';
+import { isSubscriberKey, type SubscriberKey } from '../../groups/subscriber.ts';
 import { isReached } from '../../platform/clock/clock.ts';
 import { StoreUnavailableError } from '../../platform/errors/domain-error.ts';
 import type { ClaimTerms } from '../../schedule/message-store.ts';
@@ -50,6 +51,7 @@ import {
   settleUpdate,
   type Tally,
   tallyAttribute,
+  tallyUpdate,
   toBatch,
   toBatchRecord,
   toClaimedBatch,
@@ -59,12 +61,13 @@ import {
 } from './batch-item.ts';
 import { type Item, optionalInteger, text } from './item.ts';
 import { ItemUpdate } from './item-update.ts';
-import { COUNT_ATTRIBUTES, messageItemKey, toMessage } from './message-item.ts';
+import { COUNT_ATTRIBUTES, FEEDBACK_ATTRIBUTES, messageItemKey, toMessage } from './message-item.ts';
 import {
   addWakeBy,
   allowsCut,
   cutUpdate,
   exists,
+  feedbackUpdateOf,
   finishUpdate,
   isBroughtForward,
   reopenUpdate,
@@ -72,6 +75,7 @@ import {
   requireSending,
 } from './message-progress.ts';
 import {
+  feedbackUpdate,
   OUTCOMES_PREFIX,
   outcomesKey,
   outcomesUpdate,
@@ -106,6 +110,7 @@ interface Writing {
   readonly now: Temporal.Instant;
   /** Counted beside the outcomes of `results`. */
   readonly alsoCounted: Pick<Counts, 'subscribers' | 'skipped' | 'unknown'>;
+  readonly bounced: number;
   readonly completeBatch: (update: ItemUpdate, message: Message) => void;
   readonly completeMessage: (update: ItemUpdate, message: Message) => void;
 }
@@ -265,6 +270,7 @@ export class AwsDeliveryStore extends DeliveryStore {
       attempts: progress.attempts,
       now: progress.now,
       alsoCounted: { ...NOBODY, unknown: progress.goneInDoubt },
+      bounced: progress.bounced,
       completeBatch: (update, found) =>
         advanceUpdate(update, progress, nextOf(found)).add('left_count', progress.goneInDoubt),
       completeMessage: (update, found) => {
@@ -278,8 +284,8 @@ export class AwsDeliveryStore extends DeliveryStore {
 
   override async settle(batch: ClaimedBatch, settlement: Settlement): Promise<MessageStatus> {
     const results = await this.#writeSurplus(batch, settlement);
-    const { attempts, goneInDoubt, now, retryAt } = settlement;
-    const writing = { batch, results, attempts, now };
+    const { attempts, goneInDoubt, bounced, now, retryAt } = settlement;
+    const writing = { batch, results, attempts, bounced, now };
     if (retryAt) {
       const message = await this.#record({
         ...writing,
@@ -381,6 +387,28 @@ export class AwsDeliveryStore extends DeliveryStore {
     }
   }
 
+  override async recordFeedback(
+    message: MessagePointer,
+    key: SubscriberKey,
+    feedback: Feedback,
+  ): Promise<'recorded' | 'repeated' | 'pending'> {
+    for (let decisionsLeft = DECISIONS; decisionsLeft > 0; decisionsLeft -= 1) {
+      const item = await this.#findLast(message.messageKey, { prefix: OUTCOMES_PREFIX, to: key });
+      const before = item && toDelivery(item, key);
+      if (!item || !before?.outcome) {
+        return 'pending';
+      }
+      const after = afterFeedback(before, feedback);
+      if (after === before) {
+        return 'repeated';
+      }
+      if (await this.#tryFeedback(message, item, before, after)) {
+        return 'recorded';
+      }
+    }
+    throw tooManyDecisions();
+  }
+
   override async readDeliveries(batch: Batch): Promise<readonly Delivery[]> {
     const item = await readItem(this.clients.dynamo, this.names.tables.deliveries, outcomesKey(batch));
     return item ? toDeliveries(item) : [];
@@ -391,6 +419,36 @@ export class AwsDeliveryStore extends DeliveryStore {
     if (message) {
       await this.#finish(message);
     }
+  }
+
+  /** False where the delivery is not as it was read any more. */
+  async #tryFeedback(
+    message: MessagePointer,
+    outcomes: Item,
+    before: Delivery,
+    after: Delivery,
+  ): Promise<boolean> {
+    const { messageKey } = message;
+    const batch = { messageKey, first: firstOf(outcomes, OUTCOMES_PREFIX) };
+    const gained = difference(tally([after]), tally([before]));
+    const items = [
+      feedbackUpdate(after, outcomes[after.key]).inTransaction(this.#target(outcomesKey(batch))),
+      feedbackUpdateOf(gained, feedbackGained(before.heard, after.heard)).inTransaction(
+        this.#messageTarget(message),
+      ),
+    ];
+    if (after.outcome !== before.outcome) {
+      items.push(tallyUpdate(gained).inTransaction(this.#target(batchKey(batch))));
+    }
+    const result = await transact(this.clients.dynamo, items);
+    if (result.kind === 'done') {
+      return true;
+    }
+    const [changed] = result.reasons;
+    if (!changed) {
+      throw new Error(`There are deliveries of message ${messageKey}, but no such message or batch.`);
+    }
+    return false;
   }
 
   /** `undefined` where the cut is written; otherwise the message that stood in its way. */
@@ -428,6 +486,7 @@ export class AwsDeliveryStore extends DeliveryStore {
         attempts: undefined,
         now: report.now,
         alsoCounted: NOBODY,
+        bounced: 0,
         completeBatch: () => undefined,
         completeMessage: () => undefined,
       });
@@ -490,7 +549,10 @@ export class AwsDeliveryStore extends DeliveryStore {
       skipped: gained.skipped + alsoCounted.skipped,
       unknown: gained.unknown + alsoCounted.unknown,
     };
-    const onMessage = reportUpdate(message, writing.attempts, counted);
+    const onMessage = reportUpdate(message, writing.attempts, counted).add(
+      FEEDBACK_ATTRIBUTES.bounced,
+      writing.bounced,
+    );
     writing.completeMessage(onMessage, message);
 
     const items = [onBatch.inTransaction(this.#target(batchKey(batch)))];
@@ -674,6 +736,15 @@ function tally(results: readonly Delivery[]): Tally {
   };
 }
 
+function difference(after: Tally, before: Tally): Tally {
+  return {
+    sent: after.sent - before.sent,
+    failed: after.failed - before.failed,
+    skipped: after.skipped - before.skipped,
+    unknown: after.unknown - before.unknown,
+  };
+}
+
 function sumOf(counted: Tally): number {
   return OUTCOMES.reduce((sum, outcome) => sum + counted[outcome], 0);
 }
@@ -689,8 +760,12 @@ function enoughFor(wanted: number, batches: readonly Item[], outcome: Outcome): 
 }
 
 /** The first subscriber of a batch, from the sort key of its item or of its outcomes. */
-function firstOf(item: Item, prefix: string): string {
-  return text(item, 'first_subscriber').slice(prefix.length);
+function firstOf(item: Item, prefix: string): SubscriberKey {
+  const first = text(item, 'first_subscriber').slice(prefix.length);
+  if (!isSubscriberKey(first)) {
+    throw new Error('The sort key of a batch names no subscriber.');
+  }
+  return first;
 }
 
 /** What comes next in order: no address has a space, and no character of one comes before it. */

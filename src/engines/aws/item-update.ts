@@ -64,6 +64,11 @@ export class ItemUpdate {
     return this;
   }
 
+  requireEqual(attribute: string, value: unknown): this {
+    this.#conditions.push(`${this.#name(attribute)} = ${this.#value(value)}`);
+    return this;
+  }
+
   /** Removes an entry of a map, which must have this value. */
   removeEntry(map: string, entry: string, value: unknown): this {
     const path = `${this.#name(map)}.${this.#name(entry)}`;

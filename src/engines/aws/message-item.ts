@@ -9,7 +9,9 @@ import {
 } from '../../schedule/local-delivery.ts';
 import { decodeTags, encodeTags } from '../../schedule/message-tags.ts';
 import {
+  type BrakeCounts,
   type Counts,
+  type FeedbackCounts,
   isMessageKey,
   type Lease,
   type Message,
@@ -30,6 +32,7 @@ import {
   oneOf,
   optionalBranded,
   optionalInstant,
+  optionalInteger,
   optionalText,
   text,
 } from './item.ts';
@@ -41,7 +44,8 @@ import {
  * status, schedule_on, due_at, message_added, on_missed, on_unknown, version, dispatch_complete (a boolean), and the numbers
  * batches_cut, batches_settled, batches_set_aside and those of COUNT_ATTRIBUTES. Where there is something to say: from_mailbox, reply_to, reason, expires_at,
  * local_delivery (JSON), last_due_at, wake_at with scheduled_date, lease_token with lease_until, dispatch_begun_at, dispatched_through, looked_at, first_attempt_at,
- * last_attempt_at, last_accepted_at, retry_outcomes (with commas, perhaps none) with retried_through. `status` is a reserved word: expressions call it #status.
+ * last_attempt_at, last_accepted_at, retry_outcomes (with commas, perhaps none) with retried_through, the numbers of
+ * FEEDBACK_ATTRIBUTES, and brake_handed_over with brake_bounced and brake_complained. `status` is a reserved word: expressions call it #status.
  */
 
 /** Numbers that are always there, so that `SET a = a + :n` and `ADD` both do. */
@@ -51,6 +55,13 @@ export const COUNT_ATTRIBUTES: Readonly<Record<keyof Counts, string>> = {
   failed: 'failed_count',
   skipped: 'skipped_count',
   unknown: 'unknown_count',
+};
+
+/** Numbers that are absent while they are 0. */
+export const FEEDBACK_ATTRIBUTES: Readonly<Record<keyof FeedbackCounts, string>> = {
+  delivered: 'delivered_count',
+  bounced: 'bounced_count',
+  complained: 'complained_count',
 };
 
 // Clauses of condition expressions; the values are :now and :token.
@@ -106,6 +117,9 @@ export function changeableAttributes(message: Message): Record<string, string | 
     on_missed: message.onMissed,
     on_unknown: message.onUnknown,
     version: message.version,
+    brake_handed_over: message.brakeFrom?.handedOver,
+    brake_bounced: message.brakeFrom?.bounced,
+    brake_complained: message.brakeFrom?.complained,
   };
 }
 
@@ -185,6 +199,12 @@ export function toMessage(item: Item): Message {
       skipped: integer(item, COUNT_ATTRIBUTES.skipped),
       unknown: integer(item, COUNT_ATTRIBUTES.unknown),
     },
+    feedback: {
+      delivered: optionalInteger(item, FEEDBACK_ATTRIBUTES.delivered) ?? 0,
+      bounced: optionalInteger(item, FEEDBACK_ATTRIBUTES.bounced) ?? 0,
+      complained: optionalInteger(item, FEEDBACK_ATTRIBUTES.complained) ?? 0,
+    },
+    brakeFrom: toBrakeFrom(item),
     attempts: {
       firstAt: optionalInstant(item, 'first_attempt_at'),
       lastAt: optionalInstant(item, 'last_attempt_at'),
@@ -206,6 +226,16 @@ function toRetry(item: Item): Retry | undefined {
       through: optionalBranded(item, 'retried_through', isSubscriberKey),
     }
   );
+}
+
+function toBrakeFrom(item: Item): BrakeCounts | undefined {
+  return item['brake_handed_over'] === undefined
+    ? undefined
+    : {
+        handedOver: integer(item, 'brake_handed_over'),
+        bounced: integer(item, 'brake_bounced'),
+        complained: integer(item, 'brake_complained'),
+      };
 }
 
 function toLease(item: Item): Lease | undefined {

@@ -1,11 +1,12 @@
 import type { Cut, Reopening, Report } from '../../delivery/delivery-store.ts';
 import { isReached } from '../../platform/clock/clock.ts';
-import { type Counts, type Message, setAsideReason } from '../../schedule/message.ts';
+import { type Counts, type FeedbackCounts, type Message, setAsideReason } from '../../schedule/message.ts';
 import type { SubscriberKey } from '../../groups/subscriber.ts';
 import { ItemUpdate } from './item-update.ts';
 import {
   broughtForward,
   COUNT_ATTRIBUTES,
+  FEEDBACK_ATTRIBUTES,
   LEASE_ATTRIBUTES,
   leaseHeld,
   WAKE_ATTRIBUTES,
@@ -92,6 +93,21 @@ export function reportUpdate(message: Message, attempts: Report['attempts'], gai
     setInstant(update, 'last_due_at', '<', attempts.dueAt);
   }
   return update;
+}
+
+/** What feedback adds to the counters. */
+export function feedbackUpdateOf(
+  outcomes: Pick<Counts, 'sent' | 'failed' | 'unknown'>,
+  heard: FeedbackCounts,
+): ItemUpdate {
+  return new ItemUpdate()
+    .require(exists)
+    .add(COUNT_ATTRIBUTES.sent, outcomes.sent)
+    .add(COUNT_ATTRIBUTES.failed, outcomes.failed)
+    .add(COUNT_ATTRIBUTES.unknown, outcomes.unknown)
+    .add(FEEDBACK_ATTRIBUTES.delivered, heard.delivered)
+    .add(FEEDBACK_ATTRIBUTES.bounced, heard.bounced)
+    .add(FEEDBACK_ATTRIBUTES.complained, heard.complained);
 }
 
 /** A window is handed over only while the message goes on. */

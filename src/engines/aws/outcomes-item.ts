@@ -1,5 +1,6 @@
 import { BATCH_SIZE, type Batch, type BatchPointer } from '../../delivery/batch.ts';
 import { type Delivery, OUTCOMES } from '../../delivery/delivery.ts';
+import { decodeHeard, encodeHeard } from '../../delivery/feedback.ts';
 import { isSubscriberEmail, isSubscriberKey, type SubscriberKey } from '../../groups/subscriber.ts';
 import { expiresAtEpochSeconds } from './batch-item.ts';
 import { branded, instant, integer, type Item, oneOf, optionalInteger, optionalText } from './item.ts';
@@ -12,7 +13,8 @@ import type { Key } from './read-items.ts';
  * a condition keeps it from writing an outcome over another. There is none before the first report.
  *
  * Size: an item holds 400 KB. A delivery has at most 254 bytes of name, 254 of address, 600 of provider id (200 characters),
- * 3,000 of reason and some 100 of everything else, so 50 of them have at most 210 KB; they usually have 10 KB.
+ * 3,000 of reason, 3,200 of what was heard of it (five kinds, 200 characters each) and some 100 of everything else, so 50 of them have
+ * at most 370 KB; they usually have 10 KB, or 20 once everybody's mail server has answered.
  */
 
 // The last stand where a channel or a template says more than anybody reads (SMTP's replies are cut at 500 before).
@@ -34,6 +36,11 @@ export function outcomesUpdate(batch: Batch, deliveries: readonly Delivery[]): I
     update.set(delivery.key, toAttribute(delivery)).requireAbsent(delivery.key, 'outcome');
   }
   return update;
+}
+
+/** Writes a delivery in place of another, which must be there as it was read, `stored`. */
+export function feedbackUpdate(delivery: Delivery, stored: unknown): ItemUpdate {
+  return new ItemUpdate().set(delivery.key, toAttribute(delivery)).requireEqual(delivery.key, stored);
 }
 
 /** Takes their outcomes from these deliveries, all of which must still have them. */
@@ -68,6 +75,7 @@ export function toDelivery(item: Item, key: SubscriberKey): Delivery | undefined
     unknownAttempts: optionalInteger(delivery, 'unknown_attempts') ?? 0,
     providerId: optionalText(delivery, 'provider_id'),
     reason: optionalText(delivery, 'reason'),
+    heard: decodeHeard(delivery['heard']),
   };
 }
 
@@ -80,5 +88,6 @@ function toAttribute(delivery: Delivery): Item {
     unknown_attempts: delivery.unknownAttempts > 0 ? delivery.unknownAttempts : undefined,
     provider_id: delivery.providerId,
     reason: delivery.reason?.slice(0, REASON_MAX_LENGTH).toWellFormed(),
+    heard: Object.keys(delivery.heard).length > 0 ? encodeHeard(delivery.heard) : undefined,
   };
 }

@@ -1,9 +1,5 @@
 import {
   type BatchResultErrorEntry,
-  ChangeMessageVisibilityCommand,
-  DeleteMessageCommand,
-  type Message as SqsMessage,
-  ReceiveMessageCommand,
   SendMessageBatchCommand,
   type SendMessageBatchRequestEntry,
 } from '@aws-sdk/client-sqs';
@@ -12,37 +8,24 @@ import type { BatchPointer } from '../../delivery/batch.ts';
 import { type Task, WorkQueue } from '../../delivery/work-queue.ts';
 import { isGroupName } from '../../groups/group.ts';
 import { isSubscriberKey } from '../../groups/subscriber.ts';
-import { Clock, type Disarm, plusMs, SECOND_MS } from '../../platform/clock/clock.ts';
+import { Clock, SECOND_MS } from '../../platform/clock/clock.ts';
 import { Settings } from '../../platform/config/settings.ts';
 import { StoreUnavailableError } from '../../platform/errors/domain-error.ts';
 import { Log } from '../../platform/logging/log.ts';
 import { isMessageKey } from '../../schedule/message.ts';
 import { AwsClients } from './aws-clients.ts';
 import { AwsNames } from './aws-names.ts';
+import { MESSAGES_PER_REQUEST, openSqsQueue } from './sqs-queue.ts';
+import { SqsReceiver } from './sqs-receiver.ts';
 import { translate } from './transact.ts';
 
-// SQS takes and gives at most 10 messages a request (SQS API reference, SendMessageBatch, ReceiveMessage).
-const MESSAGES_PER_REQUEST = 10;
 // Side by side: the pointers of one cut then leave at one stroke, and the sockets of the client are not all taken.
 const REQUESTS_AT_ONCE = 10;
 // What SQS could not take is mostly taken at once when it comes again; a queue that refuses it three times is down.
 const PUSH_TRIES = 3;
 
-// The longest that SQS allows (SQS API reference, ReceiveMessage, WaitTimeSeconds): an idle worker costs three requests a minute.
-const LONG_POLL_SECONDS = 20;
-
-// So many fit into the visibility that one that fails costs nothing.
-const HEARTBEATS_PER_VISIBILITY = 3;
-// What is no pointer comes out again until the queue's redrive policy puts it aside; the pause keeps a queue without one from spinning.
-const POISON_PAUSE_SECONDS = 1;
 // What somebody could not do is not tried again without pause.
 const GIVEN_BACK_SECONDS = 5;
-
-/** A message of the queue, once it is known to be one that can be worked. */
-interface Received {
-  readonly receiptHandle: string;
-  readonly pointer: BatchPointer;
-}
 
 /**
  * The work queue in SQS: a standard queue, whose messages hold the pointer and nothing else. It gives a message out more than
@@ -59,8 +42,7 @@ export class SqsWorkQueue extends WorkQueue {
    * would hold its batch up, because the message's wake queues only what has come to be claimable since it last looked.
    */
   readonly #visibilitySeconds: number;
-  /** Polls that nobody waits for any more. */
-  readonly #abandoned = new Set<Promise<void>>();
+  #receiver: SqsReceiver<BatchPointer> | undefined;
 
   constructor(
     private readonly clients: AwsClients,
@@ -81,34 +63,25 @@ export class SqsWorkQueue extends WorkQueue {
     }
   }
 
-  /**
-   * Waits up to 20 s. A signal that is aborted already means that nothing is waited for; one that aborts later ends the wait at
-   * once, with none. The poll itself goes on then, because SQS counts messages as received though the connection that asked for
-   * them was closed: a poll that is broken off swallows what comes next until its visibility ends (aws/aws-sdk-js#2350,
-   * aws/aws-sdk-java-v2#1395). What it brings is given back at once, and `close` waits for that.
-   */
+  /** As SqsReceiver does it. */
   override async pull(limit: number, signal: AbortSignal): Promise<readonly Task[]> {
-    if (signal.aborted) {
-      return this.#handOut(await this.#poll(limit, 0));
-    }
-    const poll = this.#poll(limit, LONG_POLL_SECONDS);
-    const aborted = Promise.withResolvers<undefined>();
-    const abort = (): void => aborted.resolve(undefined);
-    signal.addEventListener('abort', abort);
-    try {
-      const received = await Promise.race([poll, aborted.promise]);
-      if (!received) {
-        this.#abandon(poll);
-      }
-      return this.#handOut(received ?? []);
-    } finally {
-      signal.removeEventListener('abort', abort);
-    }
+    this.#receiver ??= new SqsReceiver(
+      openSqsQueue(this.clients.sqs, this.names.workQueueUrl, this.#visibilitySeconds, this.log),
+      parsePointer,
+      this.clock,
+      this.log,
+    );
+    const taken = await this.#receiver.pull(limit, signal);
+    return taken.map(({ content: pointer, remove, showIn }) => ({
+      pointer,
+      done: remove,
+      giveBack: () => showIn(GIVEN_BACK_SECONDS),
+    }));
   }
 
   /** Waits for polls that nobody waits for any more, at most 20 s. To be called before the clients are closed. */
   async close(): Promise<void> {
-    await Promise.all(this.#abandoned);
+    await this.#receiver?.close();
   }
 
   async #send(pointers: readonly BatchPointer[]): Promise<void> {
@@ -139,122 +112,6 @@ export class SqsWorkQueue extends WorkQueue {
       throw translate(error);
     }
   }
-
-  async #poll(limit: number, waitSeconds: number): Promise<readonly Received[]> {
-    const messages = await this.#receive(limit, waitSeconds);
-    const received: Received[] = [];
-    for (const message of messages) {
-      const pointer = parsePointer(message.Body);
-      if (pointer && message.ReceiptHandle !== undefined) {
-        received.push({ pointer, receiptHandle: message.ReceiptHandle });
-      } else {
-        await this.#leaveToRedrive(message);
-      }
-    }
-    return received;
-  }
-
-  async #receive(limit: number, waitSeconds: number): Promise<readonly SqsMessage[]> {
-    try {
-      const { Messages } = await this.clients.sqs.send(
-        new ReceiveMessageCommand({
-          QueueUrl: this.names.workQueueUrl,
-          MaxNumberOfMessages: Math.min(limit, MESSAGES_PER_REQUEST),
-          WaitTimeSeconds: waitSeconds,
-          VisibilityTimeout: this.#visibilitySeconds,
-        }),
-      );
-      return Messages ?? [];
-    } catch (error) {
-      throw translate(error);
-    }
-  }
-
-  /** Not deleted: whoever put it here can find it in the dead-letter queue. */
-  async #leaveToRedrive({ MessageId, ReceiptHandle }: SqsMessage): Promise<void> {
-    this.log.error('task.unreadable', { sqs_message_id: MessageId });
-    if (ReceiptHandle !== undefined) {
-      await this.#showIn(ReceiptHandle, POISON_PAUSE_SECONDS);
-    }
-  }
-
-  #handOut(received: readonly Received[]): readonly Task[] {
-    return received.map(({ pointer, receiptHandle }) => {
-      const letGo = this.#keep(receiptHandle);
-      let isDone = false;
-      return {
-        pointer,
-        done: async () => {
-          if (!isDone) {
-            isDone = true;
-            letGo();
-            await this.#delete(receiptHandle);
-          }
-        },
-        giveBack: async () => {
-          if (!isDone) {
-            isDone = true;
-            letGo();
-            await this.#showIn(receiptHandle, GIVEN_BACK_SECONDS);
-          }
-        },
-      };
-    });
-  }
-
-  /** Keeps a message from coming out again, until the function that it answers is called. */
-  #keep(receiptHandle: string): Disarm {
-    const heartbeatMs = Math.floor((this.#visibilitySeconds * SECOND_MS) / HEARTBEATS_PER_VISIBILITY);
-    let disarm: Disarm;
-    const beat = (): void => {
-      disarm = this.clock.arm(plusMs(this.clock.now(), heartbeatMs), () => {
-        beat();
-        void this.#showIn(receiptHandle, this.#visibilitySeconds);
-      });
-    };
-    beat();
-    return () => disarm();
-  }
-
-  /** Where it fails the message comes out again once its visibility ends: thrown away then, because its batch has a lease or is settled. */
-  async #delete(receiptHandle: string): Promise<void> {
-    try {
-      await this.clients.sqs.send(
-        new DeleteMessageCommand({ QueueUrl: this.names.workQueueUrl, ReceiptHandle: receiptHandle }),
-      );
-    } catch (error) {
-      this.log.warn('task.delete-failed', { err: error });
-    }
-  }
-
-  /** Lets a message come out again after so long. Where it fails it comes out at another time, which a claim stands. */
-  async #showIn(receiptHandle: string, seconds: number): Promise<void> {
-    try {
-      await this.clients.sqs.send(
-        new ChangeMessageVisibilityCommand({
-          QueueUrl: this.names.workQueueUrl,
-          ReceiptHandle: receiptHandle,
-          VisibilityTimeout: seconds,
-        }),
-      );
-    } catch (error) {
-      this.log.warn('task.visibility-unchanged', { err: error });
-    }
-  }
-
-  #abandon(poll: Promise<readonly Received[]>): void {
-    const abandoned = this.#giveBack(poll).finally(() => this.#abandoned.delete(abandoned));
-    this.#abandoned.add(abandoned);
-  }
-
-  async #giveBack(poll: Promise<readonly Received[]>): Promise<void> {
-    try {
-      const received = await poll;
-      await Promise.all(received.map(({ receiptHandle }) => this.#showIn(receiptHandle, 0)));
-    } catch (error) {
-      this.log.debug('work.abandoned-poll-failed', { err: error }); // it has brought nothing that could be given back
-    }
-  }
 }
 
 function toBody(pointer: BatchPointer): string {
@@ -265,8 +122,8 @@ function toBody(pointer: BatchPointer): string {
   });
 }
 
-function parsePointer(body: string | undefined): BatchPointer | undefined {
-  const parsed = parseJson(body ?? '');
+function parsePointer(body: string): BatchPointer | undefined {
+  const parsed = parseJson(body);
   const group = parsed['group_name'];
   const messageKey = parsed['message_key'];
   const first = parsed['first_subscriber'];

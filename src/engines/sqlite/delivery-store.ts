@@ -20,6 +20,13 @@ import {
   type Settlement,
 } from '../../delivery/delivery-store.ts';
 import { type Delivery, type Outcome, OUTCOMES } from '../../delivery/delivery.ts';
+import {
+  afterFeedback,
+  decodeHeard,
+  encodeHeard,
+  type Feedback,
+  feedbackGained,
+} from '../../delivery/feedback.ts';
 import { type GroupName, isGroupName } from '../../groups/group.ts';
 import { isSubscriberEmail, isSubscriberKey, type SubscriberKey } from '../../groups/subscriber.ts';
 import type { ClaimTerms } from '../../schedule/message-store.ts';
@@ -32,7 +39,7 @@ import {
 } from '../../schedule/message.ts';
 import { later } from '../../platform/clock/clock.ts';
 import { broughtForward } from './message-store.ts';
-import { branded, instant, integer, oneOf, optionalInstant, optionalText } from './row.ts';
+import { branded, instant, integer, oneOf, optionalInstant, optionalText, text } from './row.ts';
 import { type Row, SqliteDatabase } from './sqlite-database.ts';
 
 const leaseFree = '(lease_until IS NULL OR lease_until <= :now)';
@@ -304,11 +311,7 @@ export class SqliteDeliveryStore extends DeliveryStore {
   }
 
   override async findDelivery(messageKey: MessageKey, key: SubscriberKey): Promise<Delivery | undefined> {
-    const row = this.database.get(
-      'SELECT * FROM deliveries WHERE message_key = :messageKey AND subscriber = :key',
-      { messageKey, key },
-    );
-    return row && toDelivery(row);
+    return this.#findDelivery(messageKey, key);
   }
 
   override async listDeliveries(messageKey: MessageKey, page: DeliveryPage): Promise<readonly Delivery[]> {
@@ -332,8 +335,61 @@ export class SqliteDeliveryStore extends DeliveryStore {
       .map(toDelivery);
   }
 
+  override recordFeedback(
+    { group, messageKey }: { readonly group: GroupName; readonly messageKey: MessageKey },
+    key: SubscriberKey,
+    feedback: Feedback,
+  ): Promise<'recorded' | 'repeated' | 'pending'> {
+    return this.database.write(() => {
+      const before = this.#findDelivery(messageKey, key);
+      if (!before?.outcome) {
+        return 'pending';
+      }
+      const after = afterFeedback(before, feedback);
+      if (after === before) {
+        return 'repeated';
+      }
+      this.database.run(
+        `UPDATE deliveries SET outcome = :outcome, provider_id = :providerId, reason = :reason, heard = :heard
+         WHERE message_key = :messageKey AND subscriber = :key`,
+        {
+          messageKey,
+          key,
+          outcome: after.outcome ?? null,
+          providerId: after.providerId ?? null,
+          reason: after.reason ?? null,
+          heard: heardColumn(after),
+        },
+      );
+      this.database.run(
+        `UPDATE messages SET
+           sent_count = sent_count + :sent, failed_count = failed_count + :failed, unknown_count = unknown_count + :unknown,
+           delivered_count = delivered_count + :delivered, bounced_count = bounced_count + :bounced,
+           complained_count = complained_count + :complained
+         WHERE message_key = :messageKey AND group_name = :group`,
+        {
+          group,
+          messageKey,
+          sent: moved(before, after, 'sent'),
+          failed: moved(before, after, 'failed'),
+          unknown: moved(before, after, 'unknown'),
+          ...feedbackGained(before.heard, after.heard),
+        },
+      );
+      return 'recorded';
+    });
+  }
+
   override finish(group: GroupName, messageKey: MessageKey): Promise<void> {
     return this.database.write(() => this.#finish(group, messageKey));
+  }
+
+  #findDelivery(messageKey: MessageKey, key: SubscriberKey): Delivery | undefined {
+    const row = this.database.get(
+      'SELECT * FROM deliveries WHERE message_key = :messageKey AND subscriber = :key',
+      { messageKey, key },
+    );
+    return row && toDelivery(row);
   }
 
   #insertBatch(batch: Batch, availableAt: Temporal.Instant): void {
@@ -396,6 +452,7 @@ export class SqliteDeliveryStore extends DeliveryStore {
       `UPDATE messages SET
          sent_count = sent_count + :sent, failed_count = failed_count + :failed,
          skipped_count = skipped_count + :skipped, unknown_count = unknown_count + :unknown + :goneInDoubt,
+         bounced_count = bounced_count + :bounced,
          first_attempt_at = COALESCE(MIN(first_attempt_at, :attemptAt), first_attempt_at, :attemptAt),
          last_attempt_at = COALESCE(MAX(last_attempt_at, :attemptAt), last_attempt_at, :attemptAt),
          last_accepted_at = COALESCE(MAX(last_accepted_at, :acceptedAt), last_accepted_at, :acceptedAt),
@@ -405,6 +462,7 @@ export class SqliteDeliveryStore extends DeliveryStore {
         messageKey: batch.messageKey,
         ...gained,
         goneInDoubt: report.goneInDoubt,
+        bounced: report.bounced,
         attemptAt: report.attempts?.at.epochMilliseconds ?? null,
         acceptedAt: report.attempts?.acceptedAt?.epochMilliseconds ?? null,
         dueAt: report.attempts?.dueAt?.epochMilliseconds ?? null,
@@ -426,10 +484,10 @@ export class SqliteDeliveryStore extends DeliveryStore {
   #writeDelivery(messageKey: MessageKey, delivery: Delivery): void {
     // An outcome is final: whoever would write a second one has worked without the lease.
     const written = this.database.run(
-      `INSERT INTO deliveries (message_key, subscriber, email, outcome, at, attempt, unknown_attempts, provider_id, reason)
-       VALUES (:messageKey, :key, :email, :outcome, :at, :attempt, :unknownAttempts, :providerId, :reason)
+      `INSERT INTO deliveries (message_key, subscriber, email, outcome, at, attempt, unknown_attempts, provider_id, reason, heard)
+       VALUES (:messageKey, :key, :email, :outcome, :at, :attempt, :unknownAttempts, :providerId, :reason, :heard)
        ON CONFLICT DO UPDATE SET outcome = :outcome, at = :at, attempt = :attempt, unknown_attempts = :unknownAttempts,
-         provider_id = :providerId, reason = :reason
+         provider_id = :providerId, reason = :reason, heard = :heard
        WHERE outcome IS NULL`,
       {
         messageKey,
@@ -441,6 +499,7 @@ export class SqliteDeliveryStore extends DeliveryStore {
         unknownAttempts: delivery.unknownAttempts,
         providerId: delivery.providerId ?? null,
         reason: delivery.reason ?? null,
+        heard: heardColumn(delivery),
       },
     );
     if (written !== 1) {
@@ -624,5 +683,15 @@ function toDelivery(row: Row): Delivery {
     unknownAttempts: integer(row, 'unknown_attempts'),
     providerId: optionalText(row, 'provider_id'),
     reason: optionalText(row, 'reason'),
+    heard: row['heard'] === null ? {} : decodeHeard(JSON.parse(text(row, 'heard'))),
   };
+}
+
+function heardColumn({ heard }: Delivery): string | null {
+  return Object.keys(heard).length === 0 ? null : JSON.stringify(encodeHeard(heard));
+}
+
+/** What a delivery that changes its outcome adds to the count of this one. */
+function moved(before: Delivery, after: Delivery, outcome: Outcome): number {
+  return Number(after.outcome === outcome) - Number(before.outcome === outcome);
 }

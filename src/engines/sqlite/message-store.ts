@@ -154,7 +154,7 @@ export class SqliteMessageStore extends MessageStore {
            due_at = :dueAt, local_delivery = :localDelivery, expires_at = :expiresAt, on_missed = :onMissed, on_unknown = :onUnknown, version = :version,
            wake_at = :wakeAt, lease_token = NULL, lease_until = NULL,
            retry_outcomes = :retryOutcomes, retried_through = :retriedThrough,
-           looked_at = :lookedAt
+           looked_at = :lookedAt, brake_handed_over = :brakeHandedOver, brake_bounced = :brakeBounced, brake_complained = :brakeComplained
          WHERE message_key = :key`,
         {
           ...changeable(after),
@@ -162,6 +162,9 @@ export class SqliteMessageStore extends MessageStore {
           retryOutcomes: after.retry?.outcomes.join(',') ?? null,
           retriedThrough: after.retry?.through ?? null,
           lookedAt: after.dispatch.lookedAt?.epochMilliseconds ?? null,
+          brakeHandedOver: after.brakeFrom?.handedOver ?? null,
+          brakeBounced: after.brakeFrom?.bounced ?? null,
+          brakeComplained: after.brakeFrom?.complained ?? null,
         },
       );
       if (content) {
@@ -350,6 +353,19 @@ function toMessage(row: Row): Message {
       skipped: integer(row, 'skipped_count'),
       unknown: integer(row, 'unknown_count'),
     },
+    feedback: {
+      delivered: integer(row, 'delivered_count'),
+      bounced: integer(row, 'bounced_count'),
+      complained: integer(row, 'complained_count'),
+    },
+    brakeFrom:
+      row['brake_handed_over'] === null
+        ? undefined
+        : {
+            handedOver: integer(row, 'brake_handed_over'),
+            bounced: integer(row, 'brake_bounced'),
+            complained: integer(row, 'brake_complained'),
+          },
     attempts: {
       firstAt: optionalInstant(row, 'first_attempt_at'),
       lastAt: optionalInstant(row, 'last_attempt_at'),

@@ -271,6 +271,15 @@ const MIGRATIONS: readonly string[] = [
   DROP INDEX batches_open;
   CREATE INDEX batches_open ON batches (message_key, first_subscriber, available_at, lease_until) WHERE state = 'open';
   `,
+  `
+  ALTER TABLE deliveries ADD COLUMN heard TEXT; -- a JSON object; absent where nothing was heard of it
+  ALTER TABLE messages ADD COLUMN delivered_count INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE messages ADD COLUMN bounced_count INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE messages ADD COLUMN complained_count INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE messages ADD COLUMN brake_handed_over INTEGER; -- with the next two, once it was resumed after a brake
+  ALTER TABLE messages ADD COLUMN brake_bounced INTEGER;
+  ALTER TABLE messages ADD COLUMN brake_complained INTEGER;
+  `,
 ];
 
 /** Brings the schema up to date; a second run does nothing. Throws on a file that a newer Belfry wrote. */

@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto';
 import { resolve } from 'node:path';
+import { domainToASCII } from 'node:url';
+import { isEmail } from 'class-validator';
 import { parseMailbox } from '../mail/mailbox.ts';
 import { isLoopback } from '../auth/api-keys.ts';
 import { type Role, ROLES } from '../auth/roles.ts';
@@ -30,13 +32,25 @@ export interface AwsSettings {
   readonly tablePrefix: string;
   readonly contentBucket: string;
   readonly workQueueUrl: string;
+  /** Where SES's events come in; absent: they are not read. */
+  readonly feedbackQueueUrl: string | undefined;
   /** Absent: AWS itself. The SDK reads it too. */
   readonly endpointUrl: string | undefined;
 }
 
+/** When a message stops itself. */
+export interface BrakeSettings {
+  /** Of the deliveries that were handed over, from 0 to 1; more than this is too many. */
+  readonly bounceRate: number;
+  readonly complaintRate: number;
+  /** Deliveries handed over before which nothing is judged. */
+  readonly minimum: number;
+}
+
 /** What `npm run aws:create` is told. */
-export interface InfrastructureSettings extends Omit<AwsSettings, 'workQueueUrl'> {
+export interface InfrastructureSettings extends Omit<AwsSettings, 'workQueueUrl' | 'feedbackQueueUrl'> {
   readonly workQueueName: string;
+  readonly feedbackQueueName: string;
 }
 
 /** What the environment says, checked once at start and injected whole. */
@@ -81,6 +95,11 @@ export class Settings {
   readonly signingSecrets: readonly string[];
   /** How many proxies of ours a request comes through: who the client is, the one before them says. */
   readonly trustedProxies: number;
+  /** Any of them signs what is posted to /v1/feedback; none: nothing may be. */
+  readonly feedbackSecrets: readonly string[];
+  /** Where bounces of mails sent by SMTP go, each to an address of its own; absent: to the sender. */
+  readonly verpDomain: string | undefined;
+  readonly brake: BrakeSettings;
   /** Where traces are sent; absent: nowhere. */
   readonly otlpEndpoint: string | undefined;
 
@@ -109,6 +128,9 @@ export class Settings {
     this.shutdownGraceMs = values.shutdownGraceMs;
     this.signingSecrets = values.signingSecrets;
     this.trustedProxies = values.trustedProxies;
+    this.feedbackSecrets = values.feedbackSecrets;
+    this.verpDomain = values.verpDomain;
+    this.brake = values.brake;
     this.otlpEndpoint = values.otlpEndpoint;
     Object.freeze(this);
   }
@@ -148,6 +170,7 @@ const TABLE_PREFIX_PATTERN = /^[A-Za-z0-9_-]{1,64}$/;
 const BUCKET_PATTERN = /^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$/;
 // SQS allows 80 characters (SQS API reference, CreateQueue); the dead-letter queue needs 5 more. A name that ends in .fifo is another kind of queue.
 const QUEUE_NAME_PATTERN = /^[A-Za-z0-9_-]{1,75}$/;
+const QUEUE_NAME_ALLOWED = '1 to 75 characters of A to Z, a to z, 0 to 9, _ and -';
 
 // SES API v2 reference, CreateConfigurationSet.
 const CONFIGURATION_SET_PATTERN = /^[A-Za-z0-9_-]{1,64}$/;
@@ -179,6 +202,12 @@ const LEASE_MS = MINUTE_MS;
 // Twice the difference of clocks that is allowed for (5 s): less would be used up by it.
 const LEASE_MIN_MS = 10 * SECOND_MS;
 
+// Below the lines at which AWS reviews an account (5 %, 0.1 %) and Gmail turns mail away (0.1 % to 0.3 %): delivery/brake.ts has the sources.
+const BRAKE_BOUNCE_RATE = 0.04;
+const BRAKE_COMPLAINT_RATE = 0.0008;
+// One complaint of a hundred deliveries says nothing about the rest.
+const BRAKE_MINIMUM = 500;
+
 /**
  * The settings that `env` describes; a variable that is empty counts as not set, and one that is unknown is ignored.
  * @throws {SettingsError} with every fault, not only the first.
@@ -196,7 +225,7 @@ export function parseSettings(env: Environment): Settings {
     publicUrl: reader.httpUrl('PUBLIC_URL'),
     roles: reader.roles('ROLES', engine),
     engine,
-    aws: engine === 'aws' ? reader.aws(host) : undefined,
+    aws: engine === 'aws' ? reader.aws(host) : reader.refuseFeedbackQueue(),
     dataDir: resolve(reader.text('DATA_DIR') ?? './data'),
     mail,
     smtpUrl,
@@ -232,6 +261,13 @@ export function parseSettings(env: Environment): Settings {
     }),
     signingSecrets: reader.secrets('SIGNING_SECRET', SIGNING_SECRET_MIN_LENGTH),
     trustedProxies: reader.integer('TRUSTED_PROXIES', { fallback: 0, min: 0, max: 10 }),
+    feedbackSecrets: reader.secrets('FEEDBACK_SECRET', SIGNING_SECRET_MIN_LENGTH),
+    verpDomain: reader.verpDomain('VERP_DOMAIN', mail),
+    brake: {
+      bounceRate: reader.share('BRAKE_BOUNCE_RATE', BRAKE_BOUNCE_RATE),
+      complaintRate: reader.share('BRAKE_COMPLAINT_RATE', BRAKE_COMPLAINT_RATE),
+      minimum: reader.integer('BRAKE_MINIMUM', { fallback: BRAKE_MINIMUM, min: 1, max: 1_000_000 }),
+    },
     otlpEndpoint: reader.httpUrl('OTEL_EXPORTER_OTLP_ENDPOINT'),
   });
   if (reader.faults.length > 0) {
@@ -253,7 +289,12 @@ export function parseInfrastructureSettings(env: Environment): InfrastructureSet
     workQueueName: reader.matching('WORK_QUEUE_NAME', {
       pattern: QUEUE_NAME_PATTERN,
       fallback: `${tablePrefix}work`,
-      allowed: '1 to 75 characters of A to Z, a to z, 0 to 9, _ and -',
+      allowed: QUEUE_NAME_ALLOWED,
+    }),
+    feedbackQueueName: reader.matching('FEEDBACK_QUEUE_NAME', {
+      pattern: QUEUE_NAME_PATTERN,
+      fallback: `${tablePrefix}mail-events`,
+      allowed: QUEUE_NAME_ALLOWED,
     }),
     endpointUrl: reader.httpUrl('AWS_ENDPOINT_URL'),
   };
@@ -303,6 +344,19 @@ class EnvironmentReader {
     }
     const allowed = `mails per second, a number from ${SEND_RATE_MIN} to ${SEND_RATE_MAX}, such as 14 or 0.5`;
     return this.#refuse(name, text, allowed, undefined);
+  }
+
+  /** `4%` as 0.04. */
+  share(name: string, fallback: number): number {
+    const text = this.text(name);
+    if (text === undefined) {
+      return fallback;
+    }
+    const [, percent = ''] = /^(\d+(?:\.\d+)?) ?%$/.exec(text) ?? [];
+    const value = Number(percent) / 100;
+    return percent !== '' && value <= 1
+      ? value
+      : this.#refuse(name, text, 'a share of 0% to 100%, such as 4% or 0.08%', fallback);
   }
 
   oneOf<Choice extends string>(name: string, choices: readonly Choice[], fallback: Choice): Choice {
@@ -371,6 +425,7 @@ class EnvironmentReader {
       tablePrefix: this.tablePrefix('TABLE_PREFIX'),
       contentBucket: this.bucket('CONTENT_BUCKET'),
       workQueueUrl: this.httpUrl('WORK_QUEUE_URL') ?? '',
+      feedbackQueueUrl: this.httpUrl('FEEDBACK_QUEUE_URL'),
       endpointUrl: this.httpUrl('AWS_ENDPOINT_URL'),
     };
     this.#require('WORK_QUEUE_URL', `the URL of an SQS queue; 'npm run aws:create' makes one and prints it`);
@@ -382,6 +437,15 @@ class EnvironmentReader {
       this.#require('API_KEYS', `name:role:secret, because HOST ${host} can be reached from other machines`);
     }
     return settings;
+  }
+
+  /** What reads the queue is the engine that has the other one. */
+  refuseFeedbackQueue(): undefined {
+    if (this.text('FEEDBACK_QUEUE_URL') !== undefined) {
+      this.faults.push(
+        'FEEDBACK_QUEUE_URL: is set, but ENGINE is embedded, which reads no queue; leave it out, or set ENGINE to aws.',
+      );
+    }
   }
 
   tablePrefix(name: string): string {
@@ -432,6 +496,22 @@ class EnvironmentReader {
       this.faults.push(`${name}: got 'smtp', but SMTP_URL is not set; set it too, or leave ${name} out.`);
     }
     return mail;
+  }
+
+  verpDomain(name: string, mail: MailChannel): string | undefined {
+    const text = this.text(name);
+    if (text === undefined) {
+      return undefined;
+    }
+    if (mail === 'ses') {
+      this.faults.push(
+        `${name}: got ${JSON.stringify(text)}, but MAIL is ses, which takes bounces itself and tells of them through FEEDBACK_QUEUE_URL; leave ${name} out.`,
+      );
+    }
+    const domain = domainToASCII(text).toLowerCase();
+    return isEmail(`bounce@${domain}`)
+      ? domain
+      : this.#refuse(name, text, 'a domain whose mail you read, such as bounces.example.com', undefined);
   }
 
   mailbox(name: string, fallback: string): string {

@@ -2,6 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Settings } from '../config/settings.ts';
 import { DomainError } from '../errors/domain-error.ts';
+import { keepRawBody } from './raw-body.ts';
 
 /** The body is not JSON, or is JSON that is not read on purpose. */
 export class MalformedBodyError extends DomainError {
@@ -28,6 +29,7 @@ export function readJsonBodies(server: FastifyInstance, bodyLimitBytes: number):
     { parseAs: 'buffer', bodyLimit: bodyLimitBytes },
     (request: FastifyRequest, body: Buffer, done) => {
       // No body at all: a handler that needs one says so, and a handler that needs none does not care about the header.
+      keepRawBody(request, body);
       if (body.length === 0) {
         done(null, undefined);
         return;

@@ -22,6 +22,7 @@ const TAGS = [
   ['imports', 'Files of subscribers, in and out.'],
   ['messages', 'What goes out, and when.'],
   ['deliveries', 'Who got it.'],
+  ['feedback', 'What became of it after it had left.'],
   ['health', 'For load balancers and container platforms.'],
   [SECOND_PATHS, 'The same operations, without /v1/groups before the group.'],
 ] as const;

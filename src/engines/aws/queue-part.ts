@@ -6,25 +6,20 @@ import {
   type SQSClient,
 } from '@aws-sdk/client-sqs';
 import type { Inspection, Part } from './create-infrastructure.ts';
-import {
-  DEAD_LETTER_RETENTION_SECONDS,
-  deadLetterQueueName,
-  WORK_QUEUE_MAX_RECEIVES,
-  WORK_QUEUE_VISIBILITY_SECONDS,
-} from './work-queue-definition.ts';
+import { DEAD_LETTER_RETENTION_SECONDS, deadLetterQueueName, MAX_RECEIVES } from './queue-definitions.ts';
 
 type QueueAttributes = Readonly<Record<string, string>>;
 
-/** Where the work queue sets aside what nobody could work. */
+/** Where a queue sets aside what nobody could work. */
 export class DeadLetterQueuePart implements Part {
   readonly name: string;
   readonly queueName: string;
 
   constructor(
     private readonly sqs: SQSClient,
-    workQueueName: string,
+    ofQueue: string,
   ) {
-    this.queueName = deadLetterQueueName(workQueueName);
+    this.queueName = deadLetterQueueName(ofQueue);
     this.name = `queue ${this.queueName}`;
   }
 
@@ -51,13 +46,14 @@ export class DeadLetterQueuePart implements Part {
   }
 }
 
-/** The work queue. */
-export class WorkQueuePart implements Part {
+/** A queue that sets aside. */
+export class QueuePart implements Part {
   readonly name: string;
 
   constructor(
     private readonly sqs: SQSClient,
     private readonly queueName: string,
+    private readonly visibilitySeconds: number,
     private readonly deadLetters: DeadLetterQueuePart,
   ) {
     this.name = `queue ${queueName}`;
@@ -79,7 +75,7 @@ export class WorkQueuePart implements Part {
       ...this.#wanted(),
       RedrivePolicy: JSON.stringify({
         deadLetterTargetArn: await this.deadLetters.arn(),
-        maxReceiveCount: WORK_QUEUE_MAX_RECEIVES,
+        maxReceiveCount: MAX_RECEIVES,
       }),
     });
   }
@@ -94,7 +90,7 @@ export class WorkQueuePart implements Part {
   }
 
   #wanted(): QueueAttributes {
-    return { VisibilityTimeout: String(WORK_QUEUE_VISIBILITY_SECONDS) };
+    return { VisibilityTimeout: String(this.visibilitySeconds) };
   }
 
   #redriveDifferences(found: QueueAttributes): readonly string[] {
@@ -105,9 +101,9 @@ export class WorkQueuePart implements Part {
       ...(target.endsWith(`:${this.deadLetters.queueName}`)
         ? []
         : [`it sets aside into ${target}, not into ${this.deadLetters.queueName}`]),
-      ...(receives === String(WORK_QUEUE_MAX_RECEIVES)
+      ...(receives === String(MAX_RECEIVES)
         ? []
-        : [`it sets aside after ${receives} receives, not after ${WORK_QUEUE_MAX_RECEIVES}`]),
+        : [`it sets aside after ${receives} receives, not after ${MAX_RECEIVES}`]),
     ];
   }
 }
