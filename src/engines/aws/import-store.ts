@@ -46,12 +46,13 @@ import { ItemUpdate } from './item-update.ts';
 import { type Key, queryItems, readItem, readItems } from './read-items.ts';
 import { keyOf, toItem, toSubscriber } from './subscriber-store.ts';
 import { callAws, transact, TRANSACTION_MAX_ITEMS, type TransactItem } from './transact.ts';
+import { zonesUpdate } from './zone-counts.ts';
 
 // No group has such names.
 const JOBS_PREFIX = '#imports/';
 const RESULTS_PREFIX = '#import-results/';
-// Beside the subscribers, the transaction holds the group, the import and the results.
-const CHUNK_ROWS = TRANSACTION_MAX_ITEMS - 3;
+// Beside the subscribers, the transaction holds the group, its zones, the import and the results.
+const CHUNK_ROWS = TRANSACTION_MAX_ITEMS - 4;
 const RESULTS_PAGE = 1_000;
 // Longer than any import is worked and kept; DynamoDB removes them then.
 const RESULTS_KEPT_MS = 30 * DAY_MS;
@@ -356,7 +357,11 @@ export class AwsImportStore extends ImportStore {
           : { ConditionExpression: 'attribute_not_exists(subscriber)' }),
       },
     }));
-    return [groupUpdate(this.names, group, at, countWrites(writes)), ...puts];
+    return [
+      groupUpdate(this.names, group, at, countWrites(writes)),
+      ...zonesUpdate(this.names, group, writes),
+      ...puts,
+    ];
   }
 }
 
