@@ -127,9 +127,10 @@ export function describeImportStore(openEngine: OpenEngine): void {
 
     it('merges a chunk with its results, its counts and how far it has got, once', async () => {
       await engine.subscribers.add(GROUP, [aNewcomer('b@example.com', { name: 'B' })], anInstant());
+      expect(await engine.subscribers.countZones(GROUP)).toEqual([{ timeZone: undefined, count: 1 }]);
       const job = await claimed();
       const rows: readonly PlannedRow[] = [
-        planned('a@example.com', { name: 'A', attributes: { x: 1 } }),
+        planned('a@example.com', { name: 'A', attributes: { x: 1 }, time_zone: 'Asia/Tokyo' }),
         planned('b@example.com', { name: 'Bee' }),
         { row: undefined, isDuplicate: false },
         { ...planned('a@example.com', { attributes: { y: 2 } }), isDuplicate: true },
@@ -158,6 +159,12 @@ export function describeImportStore(openEngine: OpenEngine): void {
         version: 2,
       });
       expect((await engine.groups.find(GROUP))?.counts).toMatchObject({ active: 2 });
+      expect(new Set(await engine.subscribers.countZones(GROUP))).toEqual(
+        new Set([
+          { timeZone: 'asia/tokyo', count: 1 },
+          { timeZone: undefined, count: 1 },
+        ]),
+      );
     });
 
     it('takes as many rows at one stroke as it says', async () => {
