@@ -25,7 +25,13 @@ export function apiPermissions(scope: PermissionScope): readonly PolicyStatement
     allow(
       'Groups',
       [table(scope, 'groups')],
-      ['dynamodb:BatchGetItem', 'dynamodb:DeleteItem', 'dynamodb:GetItem', 'dynamodb:UpdateItem'],
+      [
+        'dynamodb:BatchGetItem',
+        'dynamodb:DeleteItem',
+        'dynamodb:GetItem',
+        'dynamodb:PutItem',
+        'dynamodb:UpdateItem',
+      ],
     ),
     allow('GroupsByName', [index(scope, 'groups', 'by_name')], ['dynamodb:Query']),
     allow(
@@ -37,6 +43,7 @@ export function apiPermissions(scope: PermissionScope): readonly PolicyStatement
         'dynamodb:GetItem',
         'dynamodb:PutItem',
         'dynamodb:Query',
+        'dynamodb:UpdateItem',
       ],
     ),
     allow(
@@ -45,6 +52,7 @@ export function apiPermissions(scope: PermissionScope): readonly PolicyStatement
       [
         'dynamodb:BatchGetItem',
         'dynamodb:ConditionCheckItem',
+        'dynamodb:DeleteItem', // an import of which the file did not arrive
         'dynamodb:GetItem',
         'dynamodb:PutItem',
         'dynamodb:Query',
@@ -66,6 +74,7 @@ export function apiPermissions(scope: PermissionScope): readonly PolicyStatement
       'Content',
       [contents(scope)],
       [
+        's3:AbortMultipartUpload', // of an import of which the file did not arrive
         's3:DeleteObject', // of a message that was not recorded
         's3:GetObject',
         's3:PutObject',
@@ -83,20 +92,31 @@ export function workerPermissions(scope: PermissionScope): readonly PolicyStatem
     allow(
       'Groups',
       [table(scope, 'groups')],
-      [
-        'dynamodb:GetItem',
-        'dynamodb:UpdateItem', // how many of its subscribers bounced or complained
-      ],
+      ['dynamodb:GetItem', 'dynamodb:PutItem', 'dynamodb:UpdateItem'],
     ),
+    // It reads them for a batch; for an import and for what is heard of a mail it writes them, and what is recorded of them.
     allow(
       'Subscribers',
       [table(scope, 'subscribers')],
-      ['dynamodb:BatchGetItem', 'dynamodb:GetItem', 'dynamodb:PutItem', 'dynamodb:Query'],
+      [
+        'dynamodb:BatchGetItem',
+        'dynamodb:GetItem',
+        'dynamodb:PutItem',
+        'dynamodb:Query',
+        'dynamodb:UpdateItem',
+      ],
     ),
     allow(
       'Messages',
       [table(scope, 'messages')],
-      ['dynamodb:BatchGetItem', 'dynamodb:ConditionCheckItem', 'dynamodb:GetItem', 'dynamodb:UpdateItem'],
+      [
+        'dynamodb:BatchGetItem',
+        'dynamodb:ConditionCheckItem',
+        'dynamodb:DeleteItem', // an import whose time is over
+        'dynamodb:GetItem',
+        'dynamodb:PutItem', // the results of an import
+        'dynamodb:UpdateItem',
+      ],
     ),
     // The scan happens once in the life of an installation, to find the oldest hour.
     allow('MessagesDue', [index(scope, 'messages', 'due')], ['dynamodb:Query', 'dynamodb:Scan']),

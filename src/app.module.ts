@@ -1,4 +1,5 @@
 import { type DynamicModule, Module, type Type } from '@nestjs/common';
+import { ConsentModule } from './consent/consent.module.ts';
 import { DeliveryModule } from './delivery/delivery.module.ts';
 import { FeedbackModule } from './feedback/feedback.module.ts';
 import { GroupsModule } from './groups/groups.module.ts';
@@ -18,6 +19,7 @@ export class AppModule {
         await engineOf(settings),
         GroupsModule,
         ScheduleModule,
+        ConsentModule,
         DeliveryModule,
         FeedbackModule,
       ],

@@ -40,8 +40,8 @@ export class FeedbackSignatureGuard implements CanActivate {
   ) {}
 
   canActivate(context: ExecutionContext): boolean {
-    const { feedbackSecret } = this.settings;
-    if (feedbackSecret === undefined) {
+    const { feedbackSecrets } = this.settings;
+    if (feedbackSecrets.length === 0) {
       throw new FeedbackOffError();
     }
     const request = context.switchToHttp().getRequest<FastifyRequest>();
@@ -51,11 +51,11 @@ export class FeedbackSignatureGuard implements CanActivate {
     if (given === '') {
       throw new FeedbackSignatureError('The signature is missing, or has another form.');
     }
-    const expected = createHmac('sha256', feedbackSecret)
-      .update(`${time}.`)
-      .update(rawBodyOf(request))
-      .digest();
-    if (!timingSafeEqual(Buffer.from(given, 'hex'), expected)) {
+    const signed = Buffer.concat([Buffer.from(`${time}.`), rawBodyOf(request)]);
+    const isSigned = feedbackSecrets.some((secret) =>
+      timingSafeEqual(Buffer.from(given, 'hex'), createHmac('sha256', secret).update(signed).digest()),
+    );
+    if (!isSigned) {
       throw new FeedbackSignatureError();
     }
     const nowSeconds = this.clock.now().epochMilliseconds / SECOND_MS;

@@ -153,7 +153,7 @@ export class SubscribersController {
   @ApiOperation({
     summary: 'Change a subscriber',
     description:
-      'What is left out stays, null empties. Making active again who is unsubscribed, bounced or complained needs "resubscribe": true.',
+      'What is left out stays, null empties. Making active again who is unsubscribed, bounced or complained needs "resubscribe": true and a reason. Every change of the status is kept in the consent record.',
   })
   @ApiParam(SUBSCRIBER_PARAM_DOCS)
   @ApiHeader(IF_MATCH_DOCS)
@@ -184,7 +184,7 @@ export class SubscribersController {
   @ApiOperation({
     summary: 'Remove a subscriber',
     description:
-      'Erases the record. To keep somebody from being written to, set the status to unsubscribed instead.',
+      'Takes them out of the group; the consent record stays. To keep somebody from being written to, set the status to unsubscribed instead.',
   })
   @ApiParam(SUBSCRIBER_PARAM_DOCS)
   @ApiHeader(IF_MATCH_DOCS)
@@ -195,6 +195,6 @@ export class SubscribersController {
     @SubscriberParam() key: SubscriberKey,
     @IfMatch() ifVersion: number | undefined,
   ): Promise<void> {
-    await this.subscribers.remove(group, key, ifVersion);
+    await this.service.remove(group, key, ifVersion);
   }
 }

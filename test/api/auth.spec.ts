@@ -29,12 +29,22 @@ const NEEDED: Readonly<Record<string, Needed>> = {
     'GET …/subscribers/{email}': 'reader',
     'PATCH …/subscribers/{email}': 'sender',
     'DELETE …/subscribers/{email}': 'sender',
+    'GET …/subscribers/{email}/consent': 'reader',
+    'GET …/subscribers/export': 'reader',
+    'POST …/imports': 'sender',
+    'GET …/imports': 'reader',
+    'GET …/imports/{key}': 'reader',
+    'GET …/imports/{key}/report': 'reader',
+    'DELETE …/imports/{key}': 'sender',
+    'GET …/consent': 'reader',
+    'GET …/consent/export': 'reader',
     'POST …/schedule': 'sender',
     'GET …/schedule': 'reader',
     'GET …/schedule/{key}': 'reader',
     'PATCH …/schedule/{key}': 'sender',
     'DELETE …/schedule/{key}': 'sender',
     'GET …/schedule/{key}/content': 'reader',
+    'GET …/schedule/{key}/plan': 'reader',
     'POST …/schedule/{key}/pause': 'sender',
     'POST …/schedule/{key}/resume': 'sender',
     'POST …/schedule/{key}/retry': 'sender',
@@ -46,11 +56,13 @@ const NEEDED: Readonly<Record<string, Needed>> = {
   'GET /outbox': 'reader',
   'GET /outbox/{message_key}/{hash}': 'reader',
   'GET /outbox/{message_key}/{hash}/raw': 'reader',
+  'GET /u/{token}': 'nobody',
+  'POST /u/{token}': 'nobody',
   'GET /': 'nobody',
   'GET /openapi.json': 'nobody',
   'GET /docs': 'nobody',
 };
-const PAGES = /^GET \/(?:outbox|openapi\.json|docs|$)/;
+const PAGES = /^(?:GET \/(?:outbox|openapi\.json|docs|$)|(?:GET|POST) \/[ucp]\/\{token\})/;
 
 const HOLDERS = ['nobody', 'reader', 'sender', 'admin'] as const;
 

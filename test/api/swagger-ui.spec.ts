@@ -54,7 +54,9 @@ describe(`Swagger UI in a browser${hasChromium ? '' : ` (skipped: there is no ${
     expect(await page.locator('.opblock-tag > a').allInnerTexts()).toEqual([
       'groups',
       'subscribers',
+      'consent',
       'suppressions',
+      'imports',
       'messages',
       'deliveries',
       'health',

@@ -2,7 +2,9 @@ import type { DeliveryStore } from '../../src/delivery/delivery-store.ts';
 import type { RateStore } from '../../src/delivery/rate/rate-store.ts';
 import type { WorkQueue } from '../../src/delivery/work-queue.ts';
 import type { GroupStore } from '../../src/groups/group-store.ts';
+import type { ImportStore } from '../../src/groups/imports/import-store.ts';
 import type { SubscriberStore } from '../../src/groups/subscriber-store.ts';
+import type { ConsentStore } from '../../src/groups/consent-store.ts';
 import type { SuppressionStore } from '../../src/groups/suppression-store.ts';
 import type { MessageStore } from '../../src/schedule/message-store.ts';
 import type { ManualClock } from '../support/manual-clock.ts';
@@ -12,6 +14,8 @@ export interface Engine {
   readonly groups: GroupStore;
   readonly subscribers: SubscriberStore;
   readonly suppressions: SuppressionStore;
+  readonly consents: ConsentStore;
+  readonly imports: ImportStore;
   readonly messages: MessageStore;
   readonly deliveries: DeliveryStore;
   readonly queue: WorkQueue;

@@ -1,8 +1,10 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { SqliteConsentStore } from '../../src/engines/sqlite/consent-store.ts';
 import { SqliteDeliveryStore } from '../../src/engines/sqlite/delivery-store.ts';
 import { SqliteGroupStore } from '../../src/engines/sqlite/group-store.ts';
+import { SqliteImportStore } from '../../src/engines/sqlite/import-store.ts';
 import { SqliteMessageStore } from '../../src/engines/sqlite/message-store.ts';
 import { SqliteRateStore } from '../../src/engines/sqlite/rate-store.ts';
 import { SqliteDatabase } from '../../src/engines/sqlite/sqlite-database.ts';
@@ -27,6 +29,8 @@ export async function openSqlite(): Promise<SqliteEngine> {
     groups: new SqliteGroupStore(database, clock),
     subscribers: new SqliteSubscriberStore(database),
     suppressions: new SqliteSuppressionStore(database),
+    consents: new SqliteConsentStore(database),
+    imports: new SqliteImportStore(database, join(folder, 'imports')),
     messages: new SqliteMessageStore(database),
     deliveries: new SqliteDeliveryStore(database),
     queue: new SqliteWorkQueue(database, clock),

@@ -1,6 +1,8 @@
 import { describe } from 'vitest';
+import { describeConsentStore } from './consent-store.contract.ts';
 import { describeDeliveryStore } from './delivery-store.contract.ts';
 import { describeGroupStore } from './group-store.contract.ts';
+import { describeImportStore } from './import-store.contract.ts';
 import { describeMessageStore } from './message-store.contract.ts';
 import { openSqlite } from './open-sqlite.ts';
 import { describeRateStore } from './rate-store.contract.ts';
@@ -13,6 +15,8 @@ describe('the embedded engine', () => {
   describeGroupStore(openSqlite);
   describeSubscriberStore(openSqlite);
   describeSuppressionStore(openSqlite);
+  describeConsentStore(openSqlite);
+  describeImportStore(openSqlite);
   describeMessageStore(openSqlite);
   describeDeliveryStore(openSqlite);
   describeRateStore(openSqlite);

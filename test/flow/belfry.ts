@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
+import { HttpAdapterHost } from '@nestjs/core';
 import pino from 'pino';
+import { Links } from '../../src/consent/links.ts';
 import { BatchWorker } from '../../src/delivery/batch-worker.ts';
 import { Brake } from '../../src/delivery/brake.ts';
 import { ReturnPaths } from '../../src/delivery/return-paths.ts';
-import { SigningKey } from '../../src/platform/http/signing-key.ts';
 import { Channel, type Mail, type SendResult } from '../../src/delivery/channels/channel.ts';
 import { DeliveryMetrics } from '../../src/delivery/delivery-metrics.ts';
 import { Dispatcher } from '../../src/delivery/dispatcher.ts';
@@ -12,12 +13,15 @@ import { MailMakers } from '../../src/delivery/mail-maker.ts';
 import { MessageStopper } from '../../src/delivery/message-stopper.ts';
 import { Pacer } from '../../src/delivery/rate/pacer.ts';
 import { Worker } from '../../src/delivery/worker.ts';
-import { type Environment, parseSettings } from '../../src/platform/config/settings.ts';
+import { type Environment, parseSettings, type Settings } from '../../src/platform/config/settings.ts';
+import { PublicUrl } from '../../src/platform/http/public-url.ts';
+import { SigningKey } from '../../src/platform/http/signing-key.ts';
 import { Shutdown } from '../../src/platform/lifecycle/shutdown.ts';
 import { Metrics } from '../../src/platform/metrics/metrics.ts';
 import { Tracing } from '../../src/platform/tracing/tracing.ts';
 import { Log } from '../../src/platform/logging/log.ts';
 import type { Delivery } from '../../src/delivery/delivery.ts';
+import { Planner } from '../../src/schedule/planner.ts';
 import { type Draft, ScheduleService } from '../../src/schedule/schedule.service.ts';
 import { WakeSignal } from '../../src/schedule/wake-signal.ts';
 import type { Message, MessageKey } from '../../src/schedule/message.ts';
@@ -63,6 +67,11 @@ export class FakeChannel extends Channel {
   }
 }
 
+/** Links that this process signs, and no server opens. */
+function linksOf(settings: Settings): Links {
+  return new Links(new SigningKey(Buffer.alloc(32, 1)), new PublicUrl(settings, new HttpAdapterHost()));
+}
+
 /** Everything that delivers, on an engine and a channel that a test can look into; time is driven, nothing runs by itself. */
 export class Belfry {
   readonly group = aGroupName();
@@ -84,7 +93,8 @@ export class Belfry {
     this.engine = engine;
     this.channel = channel;
     this.shutdown = new Shutdown(clock, settings, log);
-    this.schedule = new ScheduleService(messages, groups, wakes, tracing, clock, settings);
+    const planner = new Planner(groups, subscribers);
+    this.schedule = new ScheduleService(messages, groups, planner, wakes, tracing, clock, settings);
     const dispatcher = new Dispatcher(
       messages,
       deliveries,
@@ -96,7 +106,7 @@ export class Belfry {
       settings,
       log,
     );
-    this.scanner = new DueScanner(messages, dispatcher, wakes, metrics, clock, settings, log);
+    this.scanner = new DueScanner(messages, planner, dispatcher, wakes, metrics, clock, settings, log);
     const stopper = new MessageStopper(messages, log);
     this.brake = new Brake(stopper, settings);
     const returnPaths = new ReturnPaths(new SigningKey(Buffer.alloc(32)), settings);
@@ -105,9 +115,10 @@ export class Belfry {
       deliveries,
       subscribers,
       suppressions,
+      groups,
       queue,
       channel,
-      new MailMakers(messages, groups, returnPaths, settings),
+      new MailMakers(messages, groups, linksOf(settings), returnPaths, settings),
       stopper,
       this.brake,
       new Pacer(engine.rates, groups, channel, this.shutdown, clock, settings, log),

@@ -6,9 +6,12 @@ import { StoreUnavailableError } from '../../src/platform/errors/domain-error.ts
 import { parseSettings } from '../../src/platform/config/settings.ts';
 import type { Engine, OpenEngine } from '../contract/engine.ts';
 import { addresses, aKey, anInstant } from '../support/builders.ts';
+import { until } from '../support/until.ts';
 import { Belfry, FakeChannel } from './belfry.ts';
 
 const LEASE_MS = parseSettings({}).leaseMs;
+// SQS gives out again after five seconds of its own clock what was given back.
+const GIVEN_BACK_LIMIT_MS = 15 * SECOND_MS;
 
 /** What Belfry does with a message from its time to its last delivery, whatever the engine. */
 export function describeDeliveryFlow(openEngine: OpenEngine): void {
@@ -76,6 +79,7 @@ export function describeDeliveryFlow(openEngine: OpenEngine): void {
           firstAt: plusMs(anInstant(), 1_500),
           lastAt: plusMs(anInstant(), 1_500),
           lastAcceptedAt: plusMs(anInstant(), 1_500),
+          lastDueAt: anInstant(),
         });
       });
 
@@ -959,6 +963,32 @@ export function describeDeliveryFlow(openEngine: OpenEngine): void {
         expect((await belfry.message(key)).status).toBe('sent');
       });
 
+      it('keeps its pointer when its claim arrives so late that the lease has ended', async () => {
+        await belfry.subscribe(...addresses(3));
+        const key = await belfry.scheduleMessage();
+        const claim = engine.deliveries.claim.bind(engine.deliveries);
+        Object.defineProperty(engine.deliveries, 'claim', {
+          configurable: true,
+          value: async (...args: Parameters<typeof claim>) => {
+            Reflect.deleteProperty(engine.deliveries, 'claim');
+            engine.clock.advance(LEASE_MS + SECOND_MS);
+            await belfry.scanner.runOnce(); // it looks for what was left behind, and this claim is not there yet
+            return claim(...args);
+          },
+        });
+
+        await belfry.runOnce();
+
+        expect(belfry.channel.taken).toEqual([]);
+        const message = await until('the message is sent', GIVEN_BACK_LIMIT_MS, async () => {
+          engine.clock.advance(SECOND_MS);
+          await belfry.worker.runOnce();
+          const found = await belfry.message(key);
+          return found.status === 'sent' ? found : undefined;
+        });
+        expect(message.counts).toMatchObject({ subscribers: 3, sent: 3 });
+      });
+
       it("is told to break off what it is sending once its lease may be another's", async () => {
         await belfry.subscribe('ada@example.com');
         await belfry.scheduleMessage();
@@ -1047,8 +1077,8 @@ export function describeDeliveryFlow(openEngine: OpenEngine): void {
       it('gives its place to another dispatcher, and can then write nothing more', async () => {
         await belfry.subscribe(...addresses(20));
         const key = await belfry.scheduleMessage();
-        const { now, until } = { now: anInstant(), until: plusMs(anInstant(), LEASE_MS) };
-        const claimed = await engine.messages.claim(belfry.group, key, { token: 'paused', now, until });
+        const terms = { token: 'paused', now: anInstant(), until: plusMs(anInstant(), LEASE_MS) };
+        const claimed = await engine.messages.claim(belfry.group, key, terms);
         engine.clock.advance(LEASE_MS);
         await belfry.runOnce();
 

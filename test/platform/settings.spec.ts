@@ -43,8 +43,9 @@ describe('parseSettings', () => {
       otlpEndpoint: undefined,
       bodyLimitBytes: 10_485_760,
       shutdownGraceMs: 25_000,
-      signingSecret: undefined,
-      feedbackSecret: undefined,
+      signingSecrets: [],
+      trustedProxies: 0,
+      feedbackSecrets: [],
       verpDomain: undefined,
       brake: { bounceRate: 0.04, complaintRate: 0.0008, minimum: 500 },
     });
@@ -262,6 +263,7 @@ describe('parseSettings', () => {
     ['SMTP_URL', 'https://ada:hunter2@mail.example.com', 'smtp or smtps'],
     ['SMTP_URL', 'smtp:hunter2', 'and a host'],
     ['SIGNING_SECRET', 'hunter2', 'at least 32'],
+    ['SIGNING_SECRET', `${'x'.repeat(32)},hunter2`, 'entry 2 has 7 characters'],
   ])('refuses %s=%s without repeating the secret', (name, value, expected) => {
     const error = faultOf({ [name]: value });
 

@@ -1,7 +1,8 @@
 import type { Batch } from '../../src/delivery/batch.ts';
 import type { Delivery } from '../../src/delivery/delivery.ts';
 import type { Feedback } from '../../src/delivery/feedback.ts';
-import { type GroupName, parseGroupName } from '../../src/groups/group.ts';
+import { type GroupName, type GroupSettings, parseGroupName } from '../../src/groups/group.ts';
+import { USUAL_MAILING } from '../../src/groups/mailing-settings.ts';
 import type { Newcomer } from '../../src/groups/subscriber-store.ts';
 import {
   parseEmail,
@@ -23,6 +24,19 @@ export function anInstant(text = '2026-11-23T14:10:00Z'): Temporal.Instant {
 
 export function aGroupName(name = 'serverless'): GroupName {
   return parseGroupName(name);
+}
+
+/** Of a group of which nobody has said anything. */
+export function groupSettings(overrides: Partial<GroupSettings> = {}): GroupSettings {
+  return {
+    from: undefined,
+    replyTo: undefined,
+    timeZone: undefined,
+    maxSendRate: undefined,
+    sendWindow: undefined,
+    ...USUAL_MAILING,
+    ...overrides,
+  };
 }
 
 export function anEmail(address = 'ada@example.com'): SubscriberEmail {
@@ -90,6 +104,7 @@ export function aMessage(overrides: Partial<Message> = {}): Message {
     scheduleOn,
     dueAt: scheduleOn,
     addedAt: plusMs(anInstant(), -10 * MINUTE_MS),
+    localDelivery: undefined,
     expiresAt: undefined,
     onMissed: 'hold',
     onUnknown: 'resend',
@@ -109,7 +124,7 @@ export function aMessage(overrides: Partial<Message> = {}): Message {
     counts: { subscribers: 0, sent: 0, failed: 0, skipped: 0, unknown: 0 },
     feedback: { delivered: 0, bounced: 0, complained: 0 },
     brakeFrom: undefined,
-    attempts: { firstAt: undefined, lastAt: undefined, lastAcceptedAt: undefined },
+    attempts: { firstAt: undefined, lastAt: undefined, lastAcceptedAt: undefined, lastDueAt: undefined },
     ...overrides,
   };
 }

@@ -3,7 +3,9 @@ import { DeliveryStore } from '../../delivery/delivery-store.ts';
 import { RateStore } from '../../delivery/rate/rate-store.ts';
 import { WorkQueue } from '../../delivery/work-queue.ts';
 import { FeedbackQueue } from '../../feedback/feedback-queue.ts';
+import { ConsentStore } from '../../groups/consent-store.ts';
 import { GroupStore } from '../../groups/group-store.ts';
+import { ImportStore } from '../../groups/imports/import-store.ts';
 import { SubscriberStore } from '../../groups/subscriber-store.ts';
 import { SuppressionStore } from '../../groups/suppression-store.ts';
 import { type AwsSettings, Settings } from '../../platform/config/settings.ts';
@@ -16,8 +18,10 @@ import { AwsClients, openAwsClients } from './aws-clients.ts';
 import { AwsNames } from './aws-names.ts';
 import { ContentSweeper } from './content-sweeper.ts';
 import { AwsDeliveryStore } from './delivery-store.ts';
+import { AwsConsentStore } from './consent-store.ts';
 import { SqsFeedbackQueue } from './feedback-queue.ts';
 import { AwsGroupStore } from './group-store.ts';
+import { AwsImportStore } from './import-store.ts';
 import { AwsMessageStore } from './message-store.ts';
 import { readItem } from './read-items.ts';
 import { AwsRateStore } from './rate-store.ts';
@@ -42,8 +46,10 @@ import { SqsWorkQueue } from './work-queue.ts';
       inject: [Settings],
     },
     { provide: GroupStore, useClass: AwsGroupStore },
+    { provide: ConsentStore, useClass: AwsConsentStore },
     { provide: SubscriberStore, useClass: AwsSubscriberStore },
     { provide: SuppressionStore, useClass: AwsSuppressionStore },
+    { provide: ImportStore, useClass: AwsImportStore },
     { provide: MessageStore, useClass: AwsMessageStore },
     { provide: DeliveryStore, useClass: AwsDeliveryStore },
     { provide: RateStore, useClass: AwsRateStore },
@@ -67,7 +73,9 @@ import { SqsWorkQueue } from './work-queue.ts';
   ],
   exports: [
     GroupStore,
+    ConsentStore,
     SubscriberStore,
+    ImportStore,
     SuppressionStore,
     MessageStore,
     DeliveryStore,
