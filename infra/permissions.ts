@@ -94,7 +94,7 @@ export function workerPermissions(scope: PermissionScope): readonly PolicyStatem
       [table(scope, 'groups')],
       ['dynamodb:GetItem', 'dynamodb:PutItem', 'dynamodb:UpdateItem'],
     ),
-    // It reads them for a batch; for an import it writes them, and what is recorded of them.
+    // It reads them for a batch; for an import and for what is heard of a mail it writes them, and what is recorded of them.
     allow(
       'Subscribers',
       [table(scope, 'subscribers')],

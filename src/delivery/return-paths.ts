@@ -39,10 +39,17 @@ export interface ReturnPath {
 /** Makes return paths, and reads those that it made. */
 @Injectable()
 export class ReturnPaths {
+  readonly #signing: Buffer;
+  /** That one, and those that signed before it. */
+  readonly #keys: readonly Buffer[];
+
   constructor(
-    private readonly key: SigningKey,
+    key: SigningKey,
     private readonly settings: Settings,
-  ) {}
+  ) {
+    this.#signing = key.derive('return-path');
+    this.#keys = key.all.map((one) => one.derive('return-path'));
+  }
 
   /** The same for every attempt; absent where VERP_DOMAIN is not set. */
   of(messageKey: MessageKey, subscriber: SubscriberKey): string | undefined {
@@ -53,7 +60,7 @@ export class ReturnPaths {
     const beginning = Buffer.alloc(BEGINNING_BYTES);
     beginning.write(subscriber, 'latin1');
     const payload = Buffer.concat([bytesOf(messageKey), beginning, hashOf(messageKey, subscriber)]);
-    return `${LOCAL_PART}+${toBase32(Buffer.concat([payload, macOf(payload, this.key)]))}@${verpDomain}`;
+    return `${LOCAL_PART}+${toBase32(Buffer.concat([payload, macOf(payload, this.#signing)]))}@${verpDomain}`;
   }
 
   /** Absent for whatever this installation has not made, or not with this domain. */
@@ -65,8 +72,7 @@ export class ReturnPaths {
     const bytes = fromBase32(token.toLowerCase());
     const payload = bytes.subarray(0, PAYLOAD_BYTES);
     const messageKey = toMessageKey(payload.subarray(0, KEY_BYTES));
-    const mac = bytes.subarray(PAYLOAD_BYTES);
-    if (messageKey === undefined || !this.key.all.some((key) => timingSafeEqual(mac, macOf(payload, key)))) {
+    if (messageKey === undefined || !this.#hasSigned(payload, bytes.subarray(PAYLOAD_BYTES))) {
       return undefined;
     }
     const beginning = payload.subarray(KEY_BYTES, KEY_BYTES + BEGINNING_BYTES);
@@ -77,10 +83,10 @@ export class ReturnPaths {
       isOf: (subscriber) => hashOf(messageKey, subscriber).equals(hash),
     };
   }
-}
 
-function macOf(payload: Buffer, { bytes }: SigningKey): Buffer {
-  return createHmac('sha256', bytes).update('return-path:').update(payload).digest().subarray(0, MAC_BYTES);
+  #hasSigned(payload: Buffer, mac: Buffer): boolean {
+    return this.#keys.some((key) => timingSafeEqual(mac, macOf(payload, key)));
+  }
 }
 
 /** A key that sorts before every longer one with this beginning, and behind all that sort before those: no address has a space. */
@@ -90,6 +96,10 @@ export function justBefore(beginning: string): SubscriberKey {
     throw new Error('The beginning of a key is not in lower case.');
   }
   return key;
+}
+
+function macOf(payload: Buffer, key: Buffer): Buffer {
+  return createHmac('sha256', key).update(payload).digest().subarray(0, MAC_BYTES);
 }
 
 function bytesOf(key: MessageKey): Buffer {

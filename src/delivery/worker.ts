@@ -23,12 +23,12 @@ export class Worker {
   ) {}
 
   start(): void {
-    this.#loop = new TaskLoop(
+    this.#loop = new TaskLoop<Task>(
       {
         atOnce: BATCHES_AT_ONCE,
-        pull: (limit: number, signal: AbortSignal) => this.queue.pull(limit, signal),
-        work: (task: Task) => this.#work(task),
-        pullFailed: (error: unknown) => this.log.error('work.pull-failed', { err: error }),
+        pull: (limit, signal): Promise<readonly Task[]> => this.queue.pull(limit, signal),
+        work: (task): Promise<void> => this.#work(task),
+        pullFailed: (error): void => this.log.error('work.pull-failed', { err: error }),
       },
       this.shutdown,
       this.clock,

@@ -1,5 +1,6 @@
 import {
   type BeforeApplicationShutdown,
+  Inject,
   Injectable,
   type OnApplicationBootstrap,
   Optional,
@@ -24,7 +25,7 @@ export class FeedbackReader implements OnApplicationBootstrap, BeforeApplication
   #loop: TaskLoop<FeedbackTask> | undefined;
 
   constructor(
-    @Optional() private readonly queue: FeedbackQueue | undefined,
+    @Optional() @Inject(FeedbackQueue) private readonly queue: FeedbackQueue | undefined,
     private readonly taker: FeedbackTaker,
     private readonly metrics: FeedbackMetrics,
     private readonly shutdown: Shutdown,
@@ -50,12 +51,12 @@ export class FeedbackReader implements OnApplicationBootstrap, BeforeApplication
     if (!queue) {
       return;
     }
-    this.#loop = new TaskLoop(
+    this.#loop = new TaskLoop<FeedbackTask>(
       {
         atOnce: EVENTS_AT_ONCE,
-        pull: (limit: number, signal: AbortSignal) => queue.pull(limit, signal),
-        work: (task: FeedbackTask) => this.#work(task),
-        pullFailed: (error: unknown) => this.log.error('feedback.pull-failed', { err: error }),
+        pull: (limit, signal): Promise<readonly FeedbackTask[]> => queue.pull(limit, signal),
+        work: (task): Promise<void> => this.#work(task),
+        pullFailed: (error): void => this.log.error('feedback.pull-failed', { err: error }),
       },
       this.shutdown,
       this.clock,

@@ -51,11 +51,11 @@ export class FeedbackSignatureGuard implements CanActivate {
     if (given === '') {
       throw new FeedbackSignatureError('The signature is missing, or has another form.');
     }
-    const isRight = feedbackSecrets.some((secret) => {
-      const expected = createHmac('sha256', secret).update(`${time}.`).update(rawBodyOf(request)).digest();
-      return timingSafeEqual(Buffer.from(given, 'hex'), expected);
-    });
-    if (!isRight) {
+    const signed = Buffer.concat([Buffer.from(`${time}.`), rawBodyOf(request)]);
+    const isSigned = feedbackSecrets.some((secret) =>
+      timingSafeEqual(Buffer.from(given, 'hex'), createHmac('sha256', secret).update(signed).digest()),
+    );
+    if (!isSigned) {
       throw new FeedbackSignatureError();
     }
     const nowSeconds = this.clock.now().epochMilliseconds / SECOND_MS;

@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { Brake } from '../delivery/brake.ts';
 import { DeliveryStore } from '../delivery/delivery-store.ts';
 import { afterFeedback } from '../delivery/feedback.ts';
+import { originOf } from '../groups/consent.ts';
 import { SubscriberStore } from '../groups/subscriber-store.ts';
 import { SubscriberNotFoundError, type SubscriberStatus } from '../groups/subscriber.ts';
 import { SuppressionStore } from '../groups/suppression-store.ts';
@@ -75,14 +76,19 @@ export class FeedbackTaker {
   }
 
   /** Does nothing where they have left the group. */
-  async #markSubscriber({ group, subscriber: key }: FeedbackEvent, ending: Ending): Promise<void> {
+  async #markSubscriber(
+    { group, messageKey, subscriber: key, detail }: FeedbackEvent,
+    ending: Ending,
+  ): Promise<void> {
     for (;;) {
       const subscriber = await this.subscribers.find(group, key);
       if (!subscriber || RANKS.indexOf(subscriber.status) >= RANKS.indexOf(ending)) {
         return;
       }
       try {
-        await this.subscribers.change(group, key, { status: ending }, subscriber.version);
+        const origin = originOf('feedback', { reason: detail, messageKey });
+        const consent = { ...origin, what: ending, at: this.clock.now() };
+        await this.subscribers.change(group, key, { status: ending, consent }, subscriber.version);
         return;
       } catch (error) {
         if (!(error instanceof VersionMismatchError) && !(error instanceof SubscriberNotFoundError)) {

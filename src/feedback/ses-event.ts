@@ -202,7 +202,8 @@ function textAt(fields: Fields, name: string): string {
 
 function onlyTextAt(fields: Fields, name: string): string {
   const value = fields[name];
-  const [only, another]: readonly unknown[] = Array.isArray(value) ? value : [];
+  const texts: readonly unknown[] = Array.isArray(value) ? value : [];
+  const [only, another] = texts;
   if (typeof only !== 'string' || another !== undefined) {
     throw new Unreadable(`Its ${name} is not a list of one text.`);
   }

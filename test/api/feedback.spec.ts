@@ -106,6 +106,15 @@ describe('POST /v1/feedback', () => {
       }),
     );
     expect(statuses).toEqual(['bounced', 'complained', 'active']);
+    const { body: consent } = await app.request(
+      'GET',
+      `/v1/groups/${group}/subscribers/ada@example.com/consent`,
+    );
+    expect(objectsAt(consent, 'entries').at(-1)).toMatchObject({
+      what: 'bounced',
+      how: 'feedback',
+      message_key: key,
+    });
     const { body: suppressed } = await app.request('GET', '/v1/suppressions/ada@example.com');
     expect(suppressed).toMatchObject({ reason: 'bounced', detail: '550 5.1.1 no such user' });
     for (const name of ['ada', 'alan']) {

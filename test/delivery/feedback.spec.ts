@@ -66,15 +66,15 @@ describe('the brake', () => {
   const RULES = { bounceRate: 0.04, complaintRate: 0.0008, minimum: 500 };
 
   it.each([
-    ['nothing bounced', { handedOver: 10_000, bounced: 0, complained: 0 }, undefined],
-    ['499 of 499 bounced', { handedOver: 499, bounced: 499, complained: 0 }, undefined],
-    ['4 % bounced', { handedOver: 500, bounced: 20, complained: 0 }, undefined],
+    ['nothing bounced', { handedOver: 10_000, bounced: 0, complained: 0 }, /^nothing$/],
+    ['499 of 499 bounced', { handedOver: 499, bounced: 499, complained: 0 }, /^nothing$/],
+    ['4 % bounced', { handedOver: 500, bounced: 20, complained: 0 }, /^nothing$/],
     [
       'more bounced',
       { handedOver: 500, bounced: 21, complained: 0 },
       /^21 of 500 .* \(4\.2 %\), more than 4 %/,
     ],
-    ['one of 1,250 complained', { handedOver: 1_250, bounced: 0, complained: 1 }, undefined],
+    ['one of 1,250 complained', { handedOver: 1_250, bounced: 0, complained: 1 }, /^nothing$/],
     [
       'two of 1,250 complained',
       { handedOver: 1_250, bounced: 0, complained: 2 },
@@ -85,7 +85,7 @@ describe('the brake', () => {
 
     const judged = reasonToHold(message, RULES);
 
-    expect(judged).toEqual(reason === undefined ? undefined : expect.stringMatching(reason));
+    expect(judged ?? 'nothing').toMatch(reason);
   });
 
   it('does not judge again what somebody has seen and resumed', () => {

@@ -98,7 +98,7 @@ describe('an event of SES', () => {
   ])('is not read of %s', (_, body) => {
     const text = typeof body === 'string' ? body : JSON.stringify(body);
 
-    expect(readSesEvent(text)).toEqual({ kind: 'unreadable', reason: expect.any(String) });
+    expect(readSesEvent(text).kind).toBe('unreadable');
   });
 
   it('is read or not read, and never throws, whatever is changed in it', () => {

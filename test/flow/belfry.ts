@@ -5,7 +5,6 @@ import { Links } from '../../src/consent/links.ts';
 import { BatchWorker } from '../../src/delivery/batch-worker.ts';
 import { Brake } from '../../src/delivery/brake.ts';
 import { ReturnPaths } from '../../src/delivery/return-paths.ts';
-import { SigningKey } from '../../src/platform/http/signing-key.ts';
 import { Channel, type Mail, type SendResult } from '../../src/delivery/channels/channel.ts';
 import { DeliveryMetrics } from '../../src/delivery/delivery-metrics.ts';
 import { Dispatcher } from '../../src/delivery/dispatcher.ts';

@@ -57,7 +57,12 @@ import { SqsWorkQueue } from './work-queue.ts';
     { provide: WorkQueue, useExisting: SqsWorkQueue },
     {
       provide: FeedbackQueue,
-      useFactory: (clients: AwsClients, names: AwsNames, clock: Clock, log: Log) =>
+      useFactory: (
+        clients: AwsClients,
+        names: AwsNames,
+        clock: Clock,
+        log: Log,
+      ): FeedbackQueue | undefined =>
         names.feedbackQueueUrl === undefined
           ? undefined
           : new SqsFeedbackQueue(clients, names.feedbackQueueUrl, clock, log),

@@ -16,11 +16,11 @@ export interface Taken<Content> {
   /** How often it was given out, this time included; about. */
   readonly receives: number;
   /** It is through, and gone. */
-  remove(): Promise<void>;
+  readonly remove: () => Promise<void>;
   /** It comes out again, for anybody, after so long. */
-  showIn(seconds: number): Promise<void>;
+  readonly showIn: (seconds: number) => Promise<void>;
   /** It is left to the queue's redrive policy, which sets it aside for somebody to look at. */
-  leave(): Promise<void>;
+  readonly leave: () => Promise<void>;
 }
 
 interface Received<Content> {

@@ -33,6 +33,7 @@
  * | cut batches and move the position                  | TransactWriteItems               | the message; message_key, first_subscriber of each      |                 |
  * | claim a batch                                      | deliveries: UpdateItem           | message_key, first_subscriber = 'batch#' + first        |                 |
  * | record progress or settle                          | TransactWriteItems               | the batch; its outcomes item; the message's counters    |                 |
+ * | record what was heard of a delivery                 | TransactWriteItems               | its outcomes item; the message's counters; the batch    |                 |
  * | the batch and the outcome of a subscriber          | deliveries: Query, backwards     | message_key, first_subscriber <= 'batch#' + subscriber  |                 |
  * | batches of a message; outcomes of a message        | deliveries: Query                | message_key, begins_with 'batch#'; 'outcomes#'          |                 |
  * | renew the lease of a batch, put it back            | deliveries: UpdateItem           | message_key, first_subscriber = 'batch#' + first        |                 |

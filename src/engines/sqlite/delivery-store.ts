@@ -370,9 +370,9 @@ export class SqliteDeliveryStore extends DeliveryStore {
         {
           group,
           messageKey,
-          sent: moved(before, after, 'sent'),
-          failed: moved(before, after, 'failed'),
-          unknown: moved(before, after, 'unknown'),
+          sent: outcomeDelta(before, after, 'sent'),
+          failed: outcomeDelta(before, after, 'failed'),
+          unknown: outcomeDelta(before, after, 'unknown'),
           ...feedbackGained(before.heard, after.heard),
         },
       );
@@ -692,6 +692,6 @@ function heardColumn({ heard }: Delivery): string | null {
 }
 
 /** What a delivery that changes its outcome adds to the count of this one. */
-function moved(before: Delivery, after: Delivery, outcome: Outcome): number {
+function outcomeDelta(before: Delivery, after: Delivery, outcome: Outcome): number {
   return Number(after.outcome === outcome) - Number(before.outcome === outcome);
 }

@@ -95,7 +95,7 @@ export class Settings {
   readonly signingSecrets: readonly string[];
   /** How many proxies of ours a request comes through: who the client is, the one before them says. */
   readonly trustedProxies: number;
-  /** Any of them signs what is posted to /v1/feedback; none: nothing may be. */
+  /** What is posted to /v1/feedback is signed with one of these; none: nothing may be. */
   readonly feedbackSecrets: readonly string[];
   /** Where bounces of mails sent by SMTP go, each to an address of its own; absent: to the sender. */
   readonly verpDomain: string | undefined;
