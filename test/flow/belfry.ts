@@ -17,6 +17,7 @@ import { type Environment, parseSettings, type Settings } from '../../src/platfo
 import { PublicUrl } from '../../src/platform/http/public-url.ts';
 import { Shutdown } from '../../src/platform/lifecycle/shutdown.ts';
 import { Metrics } from '../../src/platform/metrics/metrics.ts';
+import { SigningKey } from '../../src/platform/http/signing-key.ts';
 import { Tracing } from '../../src/platform/tracing/tracing.ts';
 import { Log } from '../../src/platform/logging/log.ts';
 import type { Delivery } from '../../src/delivery/delivery.ts';
