@@ -42,6 +42,8 @@ export type MessageChange = Partial<
     | 'status'
     | 'reason'
     | 'scheduleOn'
+    | 'time'
+    | 'occurrence'
     | 'dueAt'
     | 'expiresAt'
     | 'onMissed'

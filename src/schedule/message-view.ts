@@ -2,6 +2,8 @@ import { ApiProperty } from '@nestjs/swagger';
 import type { Group } from '../groups/group.ts';
 import { formatInstant, msBetween } from '../platform/clock/clock.ts';
 import { type Template, TEMPLATES } from './content.ts';
+import { DST_CHOICES, type MeantTime } from './meant-time.ts';
+import type { Occurrence } from './occurrence.ts';
 import {
   type Message,
   MESSAGE_STATUSES,
@@ -118,6 +120,58 @@ class WarningView {
   readonly detail!: string;
 }
 
+class MoveView {
+  @ApiProperty({ format: 'date-time', example: '2027-03-28T07:00:00.000Z' })
+  readonly from!: string;
+
+  @ApiProperty({ format: 'date-time', example: '2027-03-28T08:00:00.000Z' })
+  readonly to!: string;
+
+  @ApiProperty({ description: 'The rules that moved it.', example: '2027a' })
+  readonly tzdata!: string;
+
+  @ApiProperty({ format: 'date-time', example: '2027-02-01T10:00:00.000Z' })
+  readonly at!: string;
+}
+
+class TimeView {
+  @ApiProperty({ example: '2027-03-28T09:00:00' })
+  readonly local!: string;
+
+  @ApiProperty({ example: 'Europe/Paris' })
+  readonly time_zone!: string;
+
+  @ApiProperty({
+    type: String,
+    enum: [...DST_CHOICES, 'series', null],
+    nullable: true,
+    description: 'What was chosen of a time that the clocks skip or repeat; series: as occurrences go.',
+    example: null,
+  })
+  readonly dst!: MeantTime['dst'] | null;
+
+  @ApiProperty({
+    description: 'The version of the IANA time zone data by which schedule_on was resolved.',
+    example: '2026c',
+  })
+  readonly tzdata!: string;
+
+  @ApiProperty({
+    type: [MoveView],
+    description: 'How newer time zone data has moved schedule_on, oldest first.',
+    example: [],
+  })
+  readonly moved!: readonly MoveView[];
+}
+
+class OccurrenceView {
+  @ApiProperty({ example: '019ab0a2-7c1e-7d3a-9f65-3a1b5c8e2d48' })
+  readonly key!: string;
+
+  @ApiProperty({ description: 'The local time at which the series has it.', example: '2027-03-29T09:00:00' })
+  readonly occurrence!: string;
+}
+
 /** A message as the API shows it. */
 export class MessageView {
   @ApiProperty({ description: 'A UUIDv7.', example: EXAMPLE_KEY })
@@ -160,6 +214,20 @@ export class MessageView {
     example: '2026-11-23T14:10:00.000Z',
   })
   readonly scheduled_at!: string;
+
+  @ApiProperty({
+    type: TimeView,
+    nullable: true,
+    description: 'What was meant, where schedule_on was said as a local time; null where it is an instant.',
+  })
+  readonly time!: TimeView | null;
+
+  @ApiProperty({
+    type: OccurrenceView,
+    nullable: true,
+    description: 'The series that this is an occurrence of; null where it is of none.',
+  })
+  readonly series!: OccurrenceView | null;
 
   @ApiProperty({
     type: 'integer',
@@ -242,6 +310,8 @@ export function viewMessage(message: Message, now: Temporal.Instant): MessageVie
     reason: message.reason ?? null,
     schedule_on: message.scheduleOn.epochMilliseconds,
     scheduled_at: formatInstant(message.scheduleOn),
+    time: viewTime(message.time),
+    series: viewOccurrence(message.occurrence),
     late_ms: message.status === 'held' ? msBetween(message.dueAt, now) : null,
     added_at: formatInstant(message.addedAt),
     content: message.content,
@@ -263,6 +333,27 @@ export function viewMessage(message: Message, now: Temporal.Instant): MessageVie
     version: message.version,
     warnings: [...statusWarnings(message), ...setAsideWarnings(message)],
   };
+}
+
+function viewTime(time: MeantTime | undefined): TimeView | null {
+  return time === undefined
+    ? null
+    : {
+        local: time.local.toString(),
+        time_zone: time.timeZone,
+        dst: time.dst ?? null,
+        tzdata: time.tzdata,
+        moved: time.moved.map(({ from, to, tzdata, at }) => ({
+          from: formatInstant(from),
+          to: formatInstant(to),
+          tzdata,
+          at: formatInstant(at),
+        })),
+      };
+}
+
+function viewOccurrence(occurrence: Occurrence | undefined): OccurrenceView | null {
+  return occurrence ? { key: occurrence.series, occurrence: occurrence.local.toString() } : null;
 }
 
 /** @param audience the group before the message was stored; absent where the message is the first that it sees. */

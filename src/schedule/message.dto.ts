@@ -1,6 +1,7 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import { Transform } from 'class-transformer';
 import { ArrayMaxSize, IsIn, IsOptional, ValidateIf } from 'class-validator';
+import { InvalidInputError } from '../platform/errors/domain-error.ts';
 import { IsMailbox, MAILBOX_MAX_LENGTH } from '../platform/mail/mailbox.ts';
 import { IsText } from '../platform/http/is-plain-text.ts';
 import { ListQuery } from '../platform/http/list-query.ts';
@@ -16,7 +17,8 @@ import {
   RETRYABLE_OUTCOMES,
   type RetryableOutcome,
 } from './message.ts';
-import { parseScheduleTime } from './schedule-time.ts';
+import { DST_CHOICES, type DstChoice } from './meant-time.ts';
+import { parseScheduleTime, type ScheduledTime } from './schedule-time.ts';
 import type { Draft, Redraft } from './schedule.service.ts';
 
 // RFC 5322, 2.1.1: a line has at most 998 characters; a longer subject would be folded, but nobody reads it.
@@ -27,14 +29,36 @@ const BODY_MAX_LENGTH = 40 * 1024 * 1024;
 const EXAMPLE_BODY = 'The workshop is not recorded.<h1>Welcome dear friends</h1>';
 const EXAMPLE_TIME = '2030-01-01T09:00[Europe/Paris]';
 const TIME_DESCRIPTION =
-  'A local time with its zone, RFC 9557 (2027-03-28T09:00[Europe/Paris]); or RFC 3339 (2027-03-28T07:00:00Z); or epoch milliseconds (1806217200000).';
-const TIME_SCHEMA = { oneOf: [{ type: 'integer' }, { type: 'string' }] };
+  'A local time with its zone, RFC 9557 (2027-03-28T09:00[Europe/Paris]) or {local, time_zone}; without a zone, in that of the group; or RFC 3339 (2027-03-28T07:00:00Z); or epoch milliseconds (1806217200000). A local time that the clocks skip or repeat is refused with the candidates, unless dst chooses.';
+const TIME_SCHEMA = {
+  oneOf: [
+    { type: 'integer' },
+    { type: 'string' },
+    {
+      type: 'object',
+      required: ['local'],
+      properties: {
+        local: { type: 'string', example: '2030-01-01T09:00' },
+        time_zone: { type: 'string', nullable: true, example: 'Europe/Paris' },
+        dst: { type: 'string', nullable: true, enum: [...DST_CHOICES, null] },
+      },
+    },
+  ],
+};
 
 /** For Swagger UI: each runs as it stands. */
 export const MESSAGE_BODY_EXAMPLES = {
   zone: {
     summary: 'A local time with its zone',
     value: { subject: 'Hello SLS workshop!', body: EXAMPLE_BODY, schedule_on: EXAMPLE_TIME },
+  },
+  object: {
+    summary: 'The same as an object',
+    value: {
+      subject: 'Hello SLS workshop!',
+      body: EXAMPLE_BODY,
+      schedule_on: { local: '2030-01-01T09:00', time_zone: 'Europe/Paris' },
+    },
   },
   sample: {
     summary: "The sample's request: its time has passed, so it is held",
@@ -119,6 +143,15 @@ class MessageFields {
   @IsOptional()
   @IsScheduleTime()
   readonly expires_at?: unknown;
+
+  @ApiPropertyOptional({
+    enum: DST_CHOICES,
+    description: 'Which moment schedule_on means where it is a local time that the clocks skip or repeat.',
+    example: 'earlier',
+  })
+  @ValidateIf((_body, value) => value !== undefined)
+  @IsIn(DST_CHOICES, { message: `One of ${DST_CHOICES.join(', ')} is needed.` })
+  readonly dst?: DstChoice;
 
   @ApiPropertyOptional({
     enum: ON_MISSED,
@@ -221,7 +254,11 @@ export class RetryQuery {
   readonly outcome: RetryableOutcome = 'failed';
 }
 
-export function readDraft(body: MessageBody): Draft {
+/** Reads a time of the request, in its group. */
+export type ReadTime = (input: unknown, pointer: string, dst?: DstChoice) => Promise<ScheduledTime>;
+
+export async function readDraft(body: MessageBody, read: ReadTime): Promise<Draft> {
+  const { at: scheduleOn, time } = await read(body.schedule_on, '/schedule_on', body.dst);
   return {
     subject: body.subject,
     body: body.body,
@@ -229,14 +266,20 @@ export function readDraft(body: MessageBody): Draft {
     template: body.template ?? 'none',
     from: body.from ?? undefined,
     replyTo: body.reply_to ?? undefined,
-    scheduleOn: parseScheduleTime(body.schedule_on, '/schedule_on'),
-    expiresAt: readExpiry(body.expires_at),
+    scheduleOn,
+    time,
+    expiresAt: await readExpiry(body.expires_at, read),
     onMissed: body.on_missed ?? 'hold',
     onUnknown: body.on_unknown ?? 'resend',
   };
 }
 
-export function readRedraft(patch: MessagePatch): Redraft {
+export async function readRedraft(patch: MessagePatch, read: ReadTime): Promise<Redraft> {
+  if (patch.dst !== undefined && patch.schedule_on === undefined) {
+    throw new InvalidInputError([{ pointer: '/dst', detail: 'It goes with a schedule_on.' }]);
+  }
+  const scheduled =
+    patch.schedule_on === undefined ? undefined : await read(patch.schedule_on, '/schedule_on', patch.dst);
   return {
     ...(patch.subject !== undefined && { subject: patch.subject }),
     ...(patch.body !== undefined && { body: patch.body }),
@@ -244,10 +287,8 @@ export function readRedraft(patch: MessagePatch): Redraft {
     ...(patch.template !== undefined && { template: patch.template }),
     ...(patch.from !== undefined && { from: patch.from ?? undefined }),
     ...(patch.reply_to !== undefined && { replyTo: patch.reply_to ?? undefined }),
-    ...(patch.schedule_on !== undefined && {
-      scheduleOn: parseScheduleTime(patch.schedule_on, '/schedule_on'),
-    }),
-    ...(patch.expires_at !== undefined && { expiresAt: readExpiry(patch.expires_at) }),
+    ...(scheduled && { scheduleOn: scheduled.at, time: scheduled.time }),
+    ...(patch.expires_at !== undefined && { expiresAt: await readExpiry(patch.expires_at, read) }),
     ...(patch.on_missed !== undefined && { onMissed: patch.on_missed }),
     ...(patch.on_unknown !== undefined && { onUnknown: patch.on_unknown }),
   };
@@ -264,8 +305,8 @@ export function readTimeRange(query: MessageListQuery): {
   };
 }
 
-function readExpiry(value: unknown): Temporal.Instant | undefined {
-  return value === undefined || value === null ? undefined : parseScheduleTime(value, '/expires_at');
+async function readExpiry(value: unknown, read: ReadTime): Promise<Temporal.Instant | undefined> {
+  return value === undefined || value === null ? undefined : (await read(value, '/expires_at')).at;
 }
 
 /** A query string has no numbers, so digits stand for one there. */

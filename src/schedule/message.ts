@@ -7,7 +7,8 @@
  *   delivery    one message to one subscriber; its outcome is sent, failed, skipped or unknown
  *   channel     how a delivery leaves
  *   engine      where the state lives
- *   wake        the moment at which a message next needs attention
+ *   wake        the moment at which a message, or a series, next needs attention
+ *   series      what repeats; each of its occurrences is a message of its own
  */
 import { randomUUIDv7 } from 'node:crypto';
 import type { GroupName } from '../groups/group.ts';
@@ -16,7 +17,9 @@ import { formatInstant } from '../platform/clock/clock.ts';
 import { DomainError } from '../platform/errors/domain-error.ts';
 import type { Brand } from '../platform/ids/brand.ts';
 import type { Template } from './content.ts';
+import type { MeantTime } from './meant-time.ts';
 import type { MessageTags } from './message-tags.ts';
+import type { Occurrence } from './occurrence.ts';
 
 /** A UUIDv7, lower case: keys sort by the time at which they were made. */
 export type MessageKey = Brand<string, 'MessageKey'>;
@@ -115,6 +118,10 @@ export interface Message {
   readonly reason: string | undefined;
   /** When it was asked to go out. */
   readonly scheduleOn: Temporal.Instant;
+  /** What was meant by that, where it is a local time. */
+  readonly time: MeantTime | undefined;
+  /** Absent where it is of no series. */
+  readonly occurrence: Occurrence | undefined;
   /** From when its lateness counts: `scheduleOn`, or the moment at which somebody released it after that. */
   readonly dueAt: Temporal.Instant;
   readonly addedAt: Temporal.Instant;

@@ -14,12 +14,19 @@ export type Verdict =
  * and what has expired is never sent. The same rule serves an outage and a time that was in the past from the start.
  */
 export function judgeLateness(
-  message: Pick<Message, 'dueAt' | 'onMissed' | 'expiresAt'>,
+  message: Pick<Message, 'dueAt' | 'onMissed' | 'expiresAt' | 'occurrence'>,
   now: Temporal.Instant,
   graceMs: number,
 ): Verdict {
   if (message.expiresAt && isReached(message.expiresAt, now)) {
     return { kind: 'skip', reason: `It expired at ${formatInstant(message.expiresAt)}, before it was sent.` };
+  }
+  const followedAt = message.occurrence?.followedAt;
+  if (followedAt && isReached(followedAt, now)) {
+    return {
+      kind: 'skip',
+      reason: `It was not sent before the next occurrence of its series, at ${formatInstant(followedAt)}: after an outage only the newest goes.`,
+    };
   }
   const lateMs = msBetween(message.dueAt, now);
   if (lateMs <= graceMs) {

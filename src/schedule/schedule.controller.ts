@@ -28,6 +28,7 @@ import {
   MessagePatch,
   readDraft,
   readRedraft,
+  type ReadTime,
   readTimeRange,
   RetryQuery,
 } from './message.dto.ts';
@@ -42,6 +43,7 @@ import {
 import { MessageView, ScheduledView, viewMessage } from './message-view.ts';
 import { MESSAGE_PARAM_DOCS, MessageParam } from './params.ts';
 import { IdempotencyKeyReusedError, ScheduleService } from './schedule.service.ts';
+import { TimeReader } from './time-reader.ts';
 import { readIdempotencyKey } from './idempotency-key.ts';
 
 const EXAMPLE = parseGroupName('serverless');
@@ -56,6 +58,7 @@ export class ScheduleController {
     private readonly service: ScheduleService,
     private readonly messages: MessageStore,
     private readonly groups: GroupStore,
+    private readonly times: TimeReader,
     private readonly cursors: PageCursors,
     private readonly clock: Clock,
   ) {}
@@ -91,7 +94,7 @@ export class ScheduleController {
   ): Promise<unknown> {
     const { key, answer } = await this.service.schedule(
       group,
-      readDraft(body),
+      await readDraft(body, this.#timesIn(group)),
       readIdempotencyKey(idempotencyKey),
     );
     reply.header('location', `/v1/groups/${group}/schedule/${key}`).header('etag', etagOf(1));
@@ -187,7 +190,10 @@ export class ScheduleController {
     @IfMatch() ifVersion: number | undefined,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<MessageView> {
-    return this.#answer(reply, await this.service.change(group, key, readRedraft(patch), ifVersion));
+    return this.#answer(
+      reply,
+      await this.service.change(group, key, await readRedraft(patch, this.#timesIn(group)), ifVersion),
+    );
   }
 
   @Delete(':key')
@@ -271,6 +277,10 @@ export class ScheduleController {
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<MessageView> {
     return this.#answer(reply, await this.service.retry(group, key, outcome, ifVersion));
+  }
+
+  #timesIn(group: GroupName): ReadTime {
+    return (input, pointer, dst) => this.times.read(group, input, pointer, dst);
   }
 
   #answer(reply: FastifyReply, message: Message): MessageView {

@@ -1,12 +1,14 @@
 import { Module } from '@nestjs/common';
 import { ScheduleController } from './schedule.controller.ts';
 import { ScheduleService } from './schedule.service.ts';
+import { TimeReader } from './time-reader.ts';
 import { WakeSignal } from './wake-signal.ts';
+import { SystemZoneRules, ZoneRules } from './zone-rules.ts';
 
 /** WHAT, AND WHEN: messages, their content and their times. */
 @Module({
   controllers: [ScheduleController],
-  providers: [ScheduleService, WakeSignal],
-  exports: [ScheduleService, WakeSignal],
+  providers: [ScheduleService, TimeReader, WakeSignal, { provide: ZoneRules, useClass: SystemZoneRules }],
+  exports: [ScheduleService, WakeSignal, ZoneRules],
 })
 export class ScheduleModule {}

@@ -19,6 +19,7 @@ import {
 } from './content.ts';
 import { type MessageChange, MessageStore } from './message-store.ts';
 import { messageTags } from './message-tags.ts';
+import { type MeantTime, resolveAnew } from './meant-time.ts';
 import { answerScheduled } from './message-view.ts';
 import {
   type ContentSeal,
@@ -38,10 +39,13 @@ import {
 } from './message.ts';
 import { judgeLateness } from './missed-rule.ts';
 import { WakeSignal } from './wake-signal.ts';
+import { ZoneRules } from './zone-rules.ts';
 
 /** A message to be. */
 export interface Draft extends Content {
   readonly scheduleOn: Temporal.Instant;
+  /** What was meant by that, where it is a local time. */
+  readonly time: MeantTime | undefined;
   readonly expiresAt: Temporal.Instant | undefined;
   readonly onMissed: OnMissed;
   readonly onUnknown: OnUnknown;
@@ -80,6 +84,7 @@ export class ScheduleService {
     private readonly groups: GroupStore,
     private readonly wakes: WakeSignal,
     private readonly tracing: Tracing,
+    private readonly rules: ZoneRules,
     private readonly clock: Clock,
     private readonly settings: Settings,
   ) {}
@@ -161,10 +166,13 @@ export class ScheduleService {
           ...pick(redraft),
           tags: messageTags(after),
           ...(content && { content: sealOf(content, redraft.template ?? message.content.template) }),
-          ...(redraft.scheduleOn && { dueAt: redraft.scheduleOn }),
+          ...(redraft.scheduleOn && { dueAt: redraft.scheduleOn, occurrence: withoutFollower(message) }),
           ...(redraft.scheduleOn &&
             message.status !== 'paused' &&
-            this.#placeInTime({ ...after, dueAt: redraft.scheduleOn }, now)),
+            this.#placeInTime(
+              { ...after, dueAt: redraft.scheduleOn, occurrence: withoutFollower(message) },
+              now,
+            )),
         },
       };
     });
@@ -314,7 +322,7 @@ export class ScheduleService {
   #newMessage(group: GroupName, draft: Draft, content: SealedContent, now: Temporal.Instant): Message {
     requireExpiryAfterTime(draft.scheduleOn, draft.expiresAt, now);
     const key = newMessageKey();
-    const { subject, from, replyTo, scheduleOn, expiresAt, onMissed, onUnknown } = draft;
+    const { subject, from, replyTo, scheduleOn, time, expiresAt, onMissed, onUnknown } = draft;
     return {
       key,
       group,
@@ -324,6 +332,8 @@ export class ScheduleService {
       content: sealOf(content, draft.template),
       tags: messageTags({ group, subject, scheduleOn, key }),
       scheduleOn,
+      time,
+      occurrence: undefined,
       dueAt: scheduleOn,
       addedAt: now,
       expiresAt,
@@ -343,12 +353,12 @@ export class ScheduleService {
       retry: undefined,
       counts: { subscribers: 0, sent: 0, failed: 0, skipped: 0, unknown: 0 },
       attempts: { firstAt: undefined, lastAt: undefined, lastAcceptedAt: undefined },
-      ...this.#placeInTime({ ...draft, dueAt: scheduleOn }, now),
+      ...this.#placeInTime({ ...draft, occurrence: undefined, dueAt: scheduleOn }, now),
     };
   }
 
   #placeInTime(
-    times: Pick<Message, 'dueAt' | 'onMissed' | 'expiresAt'>,
+    times: Pick<Message, 'dueAt' | 'onMissed' | 'expiresAt' | 'occurrence'>,
     now: Temporal.Instant,
   ): Pick<Message, 'status' | 'reason' | 'wakeAt'> {
     const verdict = judgeLateness(times, now, this.settings.missedGraceMs);
@@ -370,8 +380,13 @@ export class ScheduleService {
       const retry = message.retry ?? retrySetAside(message);
       return { status: 'sending', reason: undefined, wakeAt: now, retry };
     }
-    const dueAt = isReached(message.scheduleOn, now) ? now : message.scheduleOn;
-    return { dueAt, ...this.#placeInTime({ ...message, dueAt }, now) };
+    const { scheduleOn } = message;
+    const anew = resolveAnew(message, this.rules, now);
+    const goesOn = anew?.scheduleOn ?? scheduleOn;
+    const isLate = isReached(goesOn, now);
+    const dueAt = isLate ? now : goesOn;
+    const occurrence = isLate ? withoutFollower(message) : message.occurrence;
+    return { ...anew, occurrence, dueAt, ...this.#placeInTime({ ...message, occurrence, dueAt }, now) };
   }
 
   #seal(content: Content): SealedContent {
@@ -388,6 +403,11 @@ export class ScheduleService {
       this.wakes.announce({ group: message.group, key: message.key, wakeAt: message.wakeAt });
     }
   }
+}
+
+/** Whoever gives an occurrence another time, or sends a late one, wants it whatever comes after it. */
+function withoutFollower({ occurrence }: Message): Message['occurrence'] {
+  return occurrence && { ...occurrence, followedAt: undefined };
 }
 
 /** What is set aside has deliveries without an outcome: whatever becomes of the message, they get one. */

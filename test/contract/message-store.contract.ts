@@ -19,7 +19,7 @@ import {
   type MessageStatus,
   newMessageKey,
 } from '../../src/schedule/message.ts';
-import { aGroupName, aMessage, anInstant, aSealedContent, sealOf } from '../support/builders.ts';
+import { aGroupName, aMessage, anInstant, aSeriesKey, aSealedContent, sealOf } from '../support/builders.ts';
 import type { Engine, OpenEngine } from './engine.ts';
 import {
   aCut,
@@ -91,6 +91,18 @@ export function describeMessageStore(openEngine: OpenEngine): void {
           status: 'held',
           reason: 'Its time had passed.',
           dueAt: plusMs(DUE, 1),
+          time: {
+            local: Temporal.PlainDateTime.from('2026-11-23T15:10'),
+            timeZone: 'Europe/Paris',
+            dst: 'earlier',
+            tzdata: '2026b',
+            moved: [{ from: plusMs(DUE, -MINUTE_MS), to: DUE, tzdata: '2026b', at: plusMs(DUE, -1) }],
+          },
+          occurrence: {
+            series: aSeriesKey(),
+            local: Temporal.PlainDateTime.from('2026-11-23T15:10'),
+            followedAt: plusMs(DUE, MINUTE_MS),
+          },
           expiresAt: plusMs(DUE, MINUTE_MS),
           onMissed: 'skip',
           onUnknown: 'leave',

@@ -17,6 +17,7 @@ import { Log } from '../../src/platform/logging/log.ts';
 import type { Delivery } from '../../src/delivery/delivery.ts';
 import { type Draft, ScheduleService } from '../../src/schedule/schedule.service.ts';
 import { WakeSignal } from '../../src/schedule/wake-signal.ts';
+import { systemZoneRules } from '../../src/schedule/zone-rules.ts';
 import type { Message, MessageKey } from '../../src/schedule/message.ts';
 import type { Engine } from '../contract/engine.ts';
 import { aContent, aGroupName, anInstant, aNewcomer } from '../support/builders.ts';
@@ -80,7 +81,7 @@ export class Belfry {
     this.engine = engine;
     this.channel = channel;
     this.shutdown = new Shutdown(clock, settings, log);
-    this.schedule = new ScheduleService(messages, groups, wakes, tracing, clock, settings);
+    this.schedule = new ScheduleService(messages, groups, wakes, tracing, systemZoneRules, clock, settings);
     const dispatcher = new Dispatcher(
       messages,
       deliveries,
@@ -124,6 +125,7 @@ export class Belfry {
     const draft: Draft = {
       ...aContent(),
       scheduleOn: anInstant(),
+      time: undefined,
       expiresAt: undefined,
       onMissed: 'hold',
       onUnknown: 'resend',

@@ -11,6 +11,7 @@ import {
 import { MINUTE_MS, plusMs } from '../../src/platform/clock/clock.ts';
 import { type Content, type SealedContent, sealContent } from '../../src/schedule/content.ts';
 import { messageTags } from '../../src/schedule/message-tags.ts';
+import { isSeriesKey, type SeriesKey } from '../../src/schedule/occurrence.ts';
 import { type ContentSeal, type Message, newMessageKey } from '../../src/schedule/message.ts';
 
 /* Everything that tests are about, valid as it stands: a test states only what matters to it. */
@@ -46,6 +47,14 @@ export function aNewcomer(
 /** `count` addresses in the order of their keys: `s00000@example.com` and so on. */
 export function addresses(count: number): readonly string[] {
   return Array.from({ length: count }, (_, index) => `s${String(index).padStart(5, '0')}@example.com`);
+}
+
+export function aSeriesKey(): SeriesKey {
+  const key: string = newMessageKey();
+  if (!isSeriesKey(key)) {
+    throw new Error(`${key} is no key of a series.`);
+  }
+  return key;
 }
 
 export function aContent(overrides: Partial<Content> = {}): Content {
@@ -87,6 +96,8 @@ export function aMessage(overrides: Partial<Message> = {}): Message {
     status,
     reason: undefined,
     scheduleOn,
+    time: undefined,
+    occurrence: undefined,
     dueAt: scheduleOn,
     addedAt: plusMs(anInstant(), -10 * MINUTE_MS),
     expiresAt: undefined,

@@ -2,6 +2,7 @@ import { type GroupName, isGroupName } from '../../groups/group.ts';
 import { isSubscriberKey } from '../../groups/subscriber.ts';
 import { isReached } from '../../platform/clock/clock.ts';
 import { TEMPLATES } from '../../schedule/content.ts';
+import { decodeMeant, encodeMeant, type MeantTime } from '../../schedule/meant-time.ts';
 import { decodeTags, encodeTags } from '../../schedule/message-tags.ts';
 import {
   type Counts,
@@ -15,6 +16,7 @@ import {
   type Retry,
   RETRYABLE_OUTCOMES,
 } from '../../schedule/message.ts';
+import { isSeriesKey, type Occurrence } from '../../schedule/occurrence.ts';
 import { duePartition, nameOf } from './due-index.ts';
 import {
   branded,
@@ -36,6 +38,7 @@ import {
  * status, schedule_on, due_at, message_added, on_missed, on_unknown, version, dispatch_complete (a boolean), and the numbers
  * batches_cut, batches_settled, batches_set_aside and those of COUNT_ATTRIBUTES. Where there is something to say: from_mailbox, reply_to, reason, expires_at,
  * wake_at with scheduled_date, lease_token with lease_until, dispatch_begun_at, dispatched_through, looked_at, first_attempt_at,
+ * meant (JSON: the local time that schedule_on stands for), series_key with occurrence (its local time) and followed_at,
  * last_attempt_at, last_accepted_at, retry_outcomes (with commas, perhaps none) with retried_through. `status` is a reserved word: expressions call it #status.
  */
 
@@ -95,6 +98,8 @@ export function changeableAttributes(message: Message): Record<string, string | 
     status: message.status,
     reason: message.reason,
     schedule_on: message.scheduleOn.epochMilliseconds,
+    meant: message.time && encodeMeant(message.time),
+    followed_at: message.occurrence?.followedAt?.epochMilliseconds,
     due_at: message.dueAt.epochMilliseconds,
     expires_at: message.expiresAt?.epochMilliseconds,
     on_missed: message.onMissed,
@@ -114,6 +119,8 @@ export function toMessageItem(message: Message, now: Temporal.Instant): Item {
     ...messageItemKey(message.group, message.key),
     ...changeableAttributes(message),
     ...(message.wakeAt && wakeAttributes(message.key, message.wakeAt, now)),
+    series_key: message.occurrence?.series,
+    occurrence: message.occurrence?.local.toString(),
     message_added: message.addedAt.epochMilliseconds,
     lease_token: message.lease?.token,
     lease_until: message.lease?.until.epochMilliseconds,
@@ -152,6 +159,8 @@ export function toMessage(item: Item): Message {
     status: oneOf(item, 'status', MESSAGE_STATUSES),
     reason: optionalText(item, 'reason'),
     scheduleOn: instant(item, 'schedule_on'),
+    time: toMeant(item),
+    occurrence: toOccurrence(item),
     dueAt: instant(item, 'due_at'),
     addedAt: instant(item, 'message_added'),
     expiresAt: optionalInstant(item, 'expires_at'),
@@ -183,6 +192,22 @@ export function toMessage(item: Item): Message {
       lastAcceptedAt: optionalInstant(item, 'last_accepted_at'),
     },
   };
+}
+
+function toMeant(item: Item): MeantTime | undefined {
+  const meant = optionalText(item, 'meant');
+  return meant === undefined ? undefined : decodeMeant(meant);
+}
+
+function toOccurrence(item: Item): Occurrence | undefined {
+  const series = optionalBranded(item, 'series_key', isSeriesKey);
+  return (
+    series && {
+      series,
+      local: Temporal.PlainDateTime.from(text(item, 'occurrence')),
+      followedAt: optionalInstant(item, 'followed_at'),
+    }
+  );
 }
 
 function toRetry(item: Item): Retry | undefined {

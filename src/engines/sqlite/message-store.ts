@@ -12,6 +12,7 @@ import {
   type Rest,
   type Waking,
 } from '../../schedule/message-store.ts';
+import { decodeMeant, encodeMeant, type MeantTime } from '../../schedule/meant-time.ts';
 import { decodeTags, encodeTags } from '../../schedule/message-tags.ts';
 import {
   ContentDamagedError,
@@ -26,6 +27,7 @@ import {
   type Retry,
   RETRYABLE_OUTCOMES,
 } from '../../schedule/message.ts';
+import { isSeriesKey, type Occurrence } from '../../schedule/occurrence.ts';
 import { ensureGroup, requireVersion } from './group-store.ts';
 import { branded, bytes, instant, integer, oneOf, optionalInstant, optionalText, text } from './row.ts';
 import { type Row, SqliteDatabase } from './sqlite-database.ts';
@@ -55,14 +57,17 @@ export class SqliteMessageStore extends MessageStore {
       this.database.run(
         `INSERT INTO messages (
            message_key, group_name, subject, from_mailbox, reply_to, template, content_sha256, content_bytes, tags, status,
-           reason, schedule_on, due_at, message_added, expires_at, on_missed, on_unknown, version, wake_at)
+           reason, schedule_on, meant, tzdata, series_key, occurrence, followed_at, due_at, message_added, expires_at, on_missed,
+           on_unknown, version, wake_at)
          VALUES (
            :key, :group, :subject, :from, :replyTo, :template, :sha256, :bytes, :tags, :status,
-           :reason, :scheduleOn, :dueAt, :addedAt, :expiresAt, :onMissed, :onUnknown, :version, :wakeAt)`,
+           :reason, :scheduleOn, :meant, :tzdata, :seriesKey, :occurrence, :followedAt, :dueAt, :addedAt, :expiresAt, :onMissed, :onUnknown, :version, :wakeAt)`,
         {
           ...changeable(message),
           key: message.key,
           group: message.group,
+          seriesKey: message.occurrence?.series ?? null,
+          occurrence: message.occurrence?.local.toString() ?? null,
           addedAt: message.addedAt.epochMilliseconds,
         },
       );
@@ -146,6 +151,7 @@ export class SqliteMessageStore extends MessageStore {
         `UPDATE messages SET
            subject = :subject, from_mailbox = :from, reply_to = :replyTo, template = :template, content_sha256 = :sha256,
            content_bytes = :bytes, tags = :tags, status = :status, reason = :reason, schedule_on = :scheduleOn,
+           meant = :meant, tzdata = :tzdata, followed_at = :followedAt,
            due_at = :dueAt, expires_at = :expiresAt, on_missed = :onMissed, on_unknown = :onUnknown, version = :version,
            wake_at = :wakeAt, lease_token = NULL, lease_until = NULL,
            retry_outcomes = :retryOutcomes, retried_through = :retriedThrough,
@@ -277,6 +283,9 @@ function changeable(message: Message): Record<string, string | number | null> {
     status: message.status,
     reason: message.reason ?? null,
     scheduleOn: message.scheduleOn.epochMilliseconds,
+    meant: message.time ? encodeMeant(message.time) : null,
+    tzdata: message.time?.tzdata ?? null,
+    followedAt: message.occurrence?.followedAt?.epochMilliseconds ?? null,
     dueAt: message.dueAt.epochMilliseconds,
     expiresAt: message.expiresAt?.epochMilliseconds ?? null,
     onMissed: message.onMissed,
@@ -302,6 +311,8 @@ function toMessage(row: Row): Message {
     status: oneOf(row, 'status', MESSAGE_STATUSES),
     reason: optionalText(row, 'reason'),
     scheduleOn: instant(row, 'schedule_on'),
+    time: toMeant(row),
+    occurrence: toOccurrence(row),
     dueAt: instant(row, 'due_at'),
     addedAt: instant(row, 'message_added'),
     expiresAt: optionalInstant(row, 'expires_at'),
@@ -334,6 +345,21 @@ function toMessage(row: Row): Message {
       lastAcceptedAt: optionalInstant(row, 'last_accepted_at'),
     },
   };
+}
+
+function toMeant(row: Row): MeantTime | undefined {
+  const meant = optionalText(row, 'meant');
+  return meant === undefined ? undefined : decodeMeant(meant);
+}
+
+function toOccurrence(row: Row): Occurrence | undefined {
+  return row['series_key'] === null
+    ? undefined
+    : {
+        series: branded(row, 'series_key', isSeriesKey),
+        local: Temporal.PlainDateTime.from(text(row, 'occurrence')),
+        followedAt: optionalInstant(row, 'followed_at'),
+      };
 }
 
 function toRetry(row: Row): Retry | undefined {

@@ -161,6 +161,16 @@ const MIGRATIONS: readonly string[] = [
     quota_read_at INTEGER
   ) STRICT, WITHOUT ROWID;
   `,
+  `
+  ALTER TABLE messages ADD COLUMN meant TEXT;          -- JSON: the local time that schedule_on stands for
+  ALTER TABLE messages ADD COLUMN tzdata TEXT;         -- with it: by which rules
+  ALTER TABLE messages ADD COLUMN series_key TEXT;
+  ALTER TABLE messages ADD COLUMN occurrence TEXT;     -- with it: the local time at which the series has it
+  ALTER TABLE messages ADD COLUMN followed_at INTEGER; -- when the occurrence after it comes
+  -- Sparse: those whose time other rules may move.
+  CREATE INDEX messages_by_tzdata ON messages (tzdata, message_key)
+    WHERE tzdata IS NOT NULL AND wake_at IS NOT NULL AND dispatch_begun_at IS NULL;
+  `,
 ];
 
 /** Brings the schema up to date; a second run does nothing. Throws on a file that a newer Belfry wrote. */
