@@ -43,6 +43,7 @@ export function apiPermissions(scope: PermissionScope): readonly PolicyStatement
       [table(scope, 'messages')],
       [
         'dynamodb:BatchGetItem',
+        'dynamodb:ConditionCheckItem',
         'dynamodb:GetItem',
         'dynamodb:PutItem',
         'dynamodb:Query',
@@ -69,12 +70,19 @@ export function apiPermissions(scope: PermissionScope): readonly PolicyStatement
 /** It finds what is due, delivers it, and sweeps content that no message needs. */
 export function workerPermissions(scope: PermissionScope): readonly PolicyStatement[] {
   return [
-    allow('Groups', [table(scope, 'groups')], ['dynamodb:GetItem']),
+    // A message of a series makes its group where there is none any more.
+    allow('Groups', [table(scope, 'groups')], ['dynamodb:GetItem', 'dynamodb:UpdateItem']),
     allow('Subscribers', [table(scope, 'subscribers')], ['dynamodb:Query']),
     allow(
       'Messages',
       [table(scope, 'messages')],
-      ['dynamodb:BatchGetItem', 'dynamodb:ConditionCheckItem', 'dynamodb:GetItem', 'dynamodb:UpdateItem'],
+      [
+        'dynamodb:BatchGetItem',
+        'dynamodb:ConditionCheckItem',
+        'dynamodb:GetItem',
+        'dynamodb:PutItem',
+        'dynamodb:UpdateItem',
+      ],
     ),
     // The scan happens once in the life of an installation, to find the oldest hour.
     allow('MessagesDue', [index(scope, 'messages', 'due')], ['dynamodb:Query', 'dynamodb:Scan']),
@@ -95,6 +103,7 @@ export function workerPermissions(scope: PermissionScope): readonly PolicyStatem
       [
         's3:DeleteObject', // the sweeper
         's3:GetObject',
+        's3:PutObject', // an occurrence of a series
         's3:PutObjectTagging', // a change of a message labels its content anew; both roles have this code
       ],
     ),

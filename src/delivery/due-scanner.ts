@@ -1,11 +1,13 @@
 import { Injectable } from '@nestjs/common';
 import { Clock, type Disarm, isReached, plusMs, SECOND_MS } from '../platform/clock/clock.ts';
 import { Settings } from '../platform/config/settings.ts';
+import { assertNever } from '../platform/errors/assert-never.ts';
 import { VersionMismatchError } from '../platform/errors/version-mismatch-error.ts';
 import { Log } from '../platform/logging/log.ts';
 import { MessageStore, type Waking } from '../schedule/message-store.ts';
 import type { Message } from '../schedule/message.ts';
 import { judgeLateness } from '../schedule/missed-rule.ts';
+import { SeriesService } from '../schedule/series.service.ts';
 import { WakeSignal } from '../schedule/wake-signal.ts';
 import { DeliveryMetrics } from './delivery-metrics.ts';
 import { Dispatcher } from './dispatcher.ts';
@@ -22,7 +24,7 @@ const SCAN_LIMIT = 1_000;
 const ATTEND_AT_ONCE = 16;
 
 /**
- * Finds messages whose wake is near, arms a timer for each, and attends to it at its time. Any number of scanners may run:
+ * Finds messages and series whose wake is near, arms a timer for each, and attends to it at its time. Any number of scanners may run:
  * a claim decides who gets a message. The timer makes it punctual; the scan is the safety net.
  */
 @Injectable()
@@ -37,6 +39,7 @@ export class DueScanner {
 
   constructor(
     private readonly messages: MessageStore,
+    private readonly series: SeriesService,
     private readonly dispatcher: Dispatcher,
     private readonly wakes: WakeSignal,
     private readonly metrics: DeliveryMetrics,
@@ -151,11 +154,22 @@ export class DueScanner {
       await this.#attend(waking);
     } catch (error) {
       // Its wake stays or comes with the end of the lease, so that a scan finds it again.
-      this.log.error('message.attend-failed', { message_key: waking.key, err: error });
+      this.log.error(`${waking.kind}.attend-failed`, { [`${waking.kind}_key`]: waking.key, err: error });
     }
   }
 
   async #attend(waking: Waking): Promise<void> {
+    switch (waking.kind) {
+      case 'message':
+        return this.#attendMessage(waking);
+      case 'series':
+        return this.series.attend(waking.group, waking.key);
+      default:
+        return assertNever(waking);
+    }
+  }
+
+  async #attendMessage(waking: Extract<Waking, { kind: 'message' }>): Promise<void> {
     const message = await this.messages.find(waking.group, waking.key);
     if (!message || !(await this.#mayGo(message))) {
       return;

@@ -17,7 +17,7 @@ import {
 
 const EXAMPLE_KEY = '019ab0a2-7c1e-7d3a-9f65-3a1b5c8e2d47';
 
-class ContentView {
+export class ContentView {
   @ApiProperty({ type: 'integer', description: 'Size of the stored content in bytes.', example: 159 })
   readonly bytes!: number;
 

@@ -1,6 +1,6 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
-import { Transform } from 'class-transformer';
-import { ArrayMaxSize, IsIn, IsOptional, ValidateIf } from 'class-validator';
+import { Transform, Type } from 'class-transformer';
+import { ArrayMaxSize, IsIn, IsOptional, ValidateIf, ValidateNested } from 'class-validator';
 import { InvalidInputError } from '../platform/errors/domain-error.ts';
 import { IsMailbox, MAILBOX_MAX_LENGTH } from '../platform/mail/mailbox.ts';
 import { IsText } from '../platform/http/is-plain-text.ts';
@@ -18,19 +18,22 @@ import {
   type RetryableOutcome,
 } from './message.ts';
 import { DST_CHOICES, type DstChoice } from './meant-time.ts';
+import type { Recurrence } from './recurrence.ts';
+import { RepeatBody } from './repeat.dto.ts';
+import { IsJsonObject } from './is-json-object.ts';
 import { parseScheduleTime, type ScheduledTime } from './schedule-time.ts';
 import type { Draft, Redraft } from './schedule.service.ts';
 
 // RFC 5322, 2.1.1: a line has at most 998 characters; a longer subject would be folded, but nobody reads it.
-const SUBJECT_MAX_LENGTH = 998;
+export const SUBJECT_MAX_LENGTH = 998;
 // BODY_LIMIT decides, in bytes; the request itself is limited before that.
-const BODY_MAX_LENGTH = 40 * 1024 * 1024;
+export const BODY_MAX_LENGTH = 40 * 1024 * 1024;
 
-const EXAMPLE_BODY = 'The workshop is not recorded.<h1>Welcome dear friends</h1>';
+export const EXAMPLE_BODY = 'The workshop is not recorded.<h1>Welcome dear friends</h1>';
 const EXAMPLE_TIME = '2030-01-01T09:00[Europe/Paris]';
-const TIME_DESCRIPTION =
+export const TIME_DESCRIPTION =
   'A local time with its zone, RFC 9557 (2027-03-28T09:00[Europe/Paris]) or {local, time_zone}; without a zone, in that of the group; or RFC 3339 (2027-03-28T07:00:00Z); or epoch milliseconds (1806217200000). A local time that the clocks skip or repeat is refused with the candidates, unless dst chooses.';
-const TIME_SCHEMA = {
+export const TIME_SCHEMA = {
   oneOf: [
     { type: 'integer' },
     { type: 'string' },
@@ -60,6 +63,15 @@ export const MESSAGE_BODY_EXAMPLES = {
       schedule_on: { local: '2030-01-01T09:00', time_zone: 'Europe/Paris' },
     },
   },
+  series: {
+    summary: 'Every Monday at nine, but for one',
+    value: {
+      subject: 'The week at the workshop',
+      body: EXAMPLE_BODY,
+      schedule_on: '2030-01-07T09:00[Europe/Paris]',
+      repeat: { rrule: 'FREQ=WEEKLY;BYDAY=MO', except: ['2030-12-23'] },
+    },
+  },
   sample: {
     summary: "The sample's request: its time has passed, so it is held",
     value: { subject: 'Hello SLS workshop!', body: EXAMPLE_BODY, schedule_on: 1649753447000 },
@@ -87,8 +99,8 @@ export const MESSAGE_PATCH_EXAMPLES = {
   },
 };
 
-/** What a message is made of, as far as a caller says it; the base of the two bodies. */
-class MessageFields {
+/** What a message is made of, as far as a caller says it; the base of the bodies. */
+export class MessageFields {
   @ApiPropertyOptional({
     type: String,
     nullable: true,
@@ -191,6 +203,17 @@ export class MessageBody extends MessageFields {
   @ApiProperty({ ...TIME_SCHEMA, description: TIME_DESCRIPTION, example: EXAMPLE_TIME })
   @IsScheduleTime()
   readonly schedule_on!: unknown;
+
+  @ApiPropertyOptional({
+    type: RepeatBody,
+    description:
+      'Makes a series of it, from schedule_on on and at local times of its zone: the answer is the message of the first occurrence to come, with `series` in it.',
+  })
+  @ValidateIf((_body, value) => value !== undefined)
+  @IsJsonObject()
+  @ValidateNested()
+  @Type(() => RepeatBody)
+  readonly repeat?: RepeatBody;
 }
 
 /** What PATCH …/schedule/{key} takes; what is left out stays, null empties. */
@@ -257,9 +280,23 @@ export class RetryQuery {
 /** Reads a time of the request, in its group. */
 export type ReadTime = (input: unknown, pointer: string, dst?: DstChoice) => Promise<ScheduledTime>;
 
-export async function readDraft(body: MessageBody, read: ReadTime): Promise<Draft> {
-  const { at: scheduleOn, time } = await read(body.schedule_on, '/schedule_on', body.dst);
+/** Reads when a series is, in its group. */
+export type ReadRecurrence = (scheduleOn: unknown, repeat: RepeatBody) => Promise<Recurrence>;
+
+export async function readDraft(
+  body: MessageBody,
+  read: ReadTime,
+  readRecurrence: ReadRecurrence,
+): Promise<Draft> {
+  const repeat = body.repeat && (await readRecurrence(body.schedule_on, body.repeat));
+  if (repeat) {
+    refuseWithRepeat(body);
+  }
+  const { at: scheduleOn, time } = repeat
+    ? { at: repeat.start.toZonedDateTime(repeat.timeZone).toInstant(), time: undefined }
+    : await read(body.schedule_on, '/schedule_on', body.dst);
   return {
+    repeat,
     subject: body.subject,
     body: body.body,
     text: body.text ?? undefined,
@@ -292,6 +329,23 @@ export async function readRedraft(patch: MessagePatch, read: ReadTime): Promise<
     ...(patch.on_missed !== undefined && { onMissed: patch.on_missed }),
     ...(patch.on_unknown !== undefined && { onUnknown: patch.on_unknown }),
   };
+}
+
+/** What a message may have and a series may not. */
+function refuseWithRepeat({ dst, expires_at: expiresAt }: Pick<MessageBody, 'dst' | 'expires_at'>): void {
+  if (dst !== undefined) {
+    throw new InvalidInputError([
+      { pointer: '/dst', detail: 'It is for a message that goes out once; repeat.dst_gap is for a series.' },
+    ]);
+  }
+  if (expiresAt !== undefined && expiresAt !== null) {
+    throw new InvalidInputError([
+      {
+        pointer: '/expires_at',
+        detail: 'A series has none: on_missed says what becomes of an occurrence that is late.',
+      },
+    ]);
+  }
 }
 
 /** The bounds that a list is asked for, each absent where it is not given. */

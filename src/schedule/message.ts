@@ -184,7 +184,8 @@ export class ContentDamagedError extends DomainError {
   readonly kind = 'unavailable';
   readonly code = 'content-damaged';
 
-  constructor(key: MessageKey, detail: string, options?: ErrorOptions) {
+  /** @param key of the message, or of the series. */
+  constructor(key: string, detail: string, options?: ErrorOptions) {
     super(`The stored content of message ${key} ${detail}.`, options);
   }
 }

@@ -9,6 +9,25 @@ export type Verdict =
   | { readonly kind: 'hold'; readonly reason: string }
   | { readonly kind: 'skip'; readonly reason: string };
 
+/** Status and wake of a message that has not begun, by the same rule. */
+export function placeInTime(
+  times: Pick<Message, 'dueAt' | 'onMissed' | 'expiresAt' | 'occurrence'>,
+  now: Temporal.Instant,
+  graceMs: number,
+): Pick<Message, 'status' | 'reason' | 'wakeAt'> {
+  const verdict = judgeLateness(times, now, graceMs);
+  switch (verdict.kind) {
+    case 'go':
+      return { status: 'scheduled', reason: undefined, wakeAt: times.dueAt };
+    case 'hold':
+      return { status: 'held', reason: verdict.reason, wakeAt: undefined };
+    case 'skip':
+      return { status: 'skipped', reason: verdict.reason, wakeAt: undefined };
+    default:
+      return assertNever(verdict);
+  }
+}
+
 /**
  * Nothing stale goes out by surprise: what is late by more than the grace follows the message's `onMissed`,
  * and what has expired is never sent. The same rule serves an outage and a time that was in the past from the start.

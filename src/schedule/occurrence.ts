@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Brand } from '../platform/ids/brand.ts';
-import { isMessageKey, type MessageKey } from './message.ts';
+import { isMessageKey, type MessageKey, newMessageKey } from './message.ts';
 
 /** A UUIDv7, lower case, as that of a message. */
 export type SeriesKey = Brand<string, 'SeriesKey'>;
@@ -18,23 +18,23 @@ export function isSeriesKey(text: string): text is SeriesKey {
   return isMessageKey(text);
 }
 
-// RFC 9562, 5.7: 48 bits of milliseconds, the version, 12 bits, the variant, 62 bits.
-const MILLISECONDS_LENGTH = 12;
+// RFC 9562, 5.7: the part of a UUIDv7 that is its millisecond, with a hyphen in it; the rest here is a hash.
+const MILLISECOND_LENGTH = 13;
 
 /**
- * The key of the message of an occurrence: the same wherever and however often it is made, so that it is made once. It sorts by
- * `madeAt`, the moment that the series notes when it comes to this occurrence; the rest is a hash.
+ * A key for the message of an occurrence: it sorts behind the messages that were made before, as any new one does, and within a millisecond
+ * is the same whoever makes it. The series notes it before the message is made, and so it is made once.
  */
 export function occurrenceKey(
   series: SeriesKey,
   revision: number,
   local: Temporal.PlainDateTime,
-  madeAt: Temporal.Instant,
+  fresh = newMessageKey(),
 ): MessageKey {
-  const milliseconds = madeAt.epochMilliseconds.toString(16).padStart(MILLISECONDS_LENGTH, '0');
   const hash = createHash('sha256').update(`${series} ${revision} ${local.toString()}`).digest('hex');
   const variant = ((Number.parseInt(hash.charAt(3), 16) & 0x3) | 0x8).toString(16);
-  const key = `${milliseconds.slice(0, 8)}-${milliseconds.slice(8)}-7${hash.slice(0, 3)}-${variant}${hash.slice(4, 7)}-${hash.slice(7, 19)}`;
+  const millisecond = fresh.slice(0, MILLISECOND_LENGTH);
+  const key = `${millisecond}-7${hash.slice(0, 3)}-${variant}${hash.slice(4, 7)}-${hash.slice(7, 19)}`;
   if (!isMessageKey(key)) {
     throw new Error('The key of an occurrence is no UUIDv7.');
   }

@@ -43,6 +43,8 @@ import {
 import { MessageView, ScheduledView, viewMessage } from './message-view.ts';
 import { MESSAGE_PARAM_DOCS, MessageParam } from './params.ts';
 import { IdempotencyKeyReusedError, ScheduleService } from './schedule.service.ts';
+import { PREVIEW_EXAMPLES, PreviewBody, PreviewView } from './series.dto.ts';
+import { TimePreview } from './time-preview.ts';
 import { TimeReader } from './time-reader.ts';
 import { readIdempotencyKey } from './idempotency-key.ts';
 
@@ -59,6 +61,7 @@ export class ScheduleController {
     private readonly messages: MessageStore,
     private readonly groups: GroupStore,
     private readonly times: TimeReader,
+    private readonly preview: TimePreview,
     private readonly cursors: PageCursors,
     private readonly clock: Clock,
   ) {}
@@ -94,11 +97,27 @@ export class ScheduleController {
   ): Promise<unknown> {
     const { key, answer } = await this.service.schedule(
       group,
-      await readDraft(body, this.#timesIn(group)),
+      await readDraft(body, this.#timesIn(group), (scheduleOn, repeat) =>
+        this.times.readRecurrence(group, scheduleOn, repeat),
+      ),
       readIdempotencyKey(idempotencyKey),
     );
     reply.header('location', `/v1/groups/${group}/schedule/${key}`).header('etag', etagOf(1));
     return JSON.parse(answer);
+  }
+
+  @Post('preview-times')
+  @HttpCode(200)
+  @ApiOperation({
+    summary: 'See when it would go out',
+    description:
+      'The next times of a schedule_on, repeated or not, with the reason where a change of the clocks bends one. Nothing is stored.',
+  })
+  @ApiBody({ type: PreviewBody, examples: PREVIEW_EXAMPLES })
+  @ApiOkResponse({ type: PreviewView })
+  @ApiProblems(413, 415)
+  async previewTimes(@GroupParam() group: GroupName, @Body() body: PreviewBody): Promise<PreviewView> {
+    return this.preview.preview(group, body);
   }
 
   @Get()

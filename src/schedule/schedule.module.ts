@@ -1,14 +1,24 @@
 import { Module } from '@nestjs/common';
 import { ScheduleController } from './schedule.controller.ts';
 import { ScheduleService } from './schedule.service.ts';
+import { SeriesController } from './series.controller.ts';
+import { SeriesService } from './series.service.ts';
+import { TimePreview } from './time-preview.ts';
 import { TimeReader } from './time-reader.ts';
 import { WakeSignal } from './wake-signal.ts';
 import { SystemZoneRules, ZoneRules } from './zone-rules.ts';
 
 /** WHAT, AND WHEN: messages, their content and their times. */
 @Module({
-  controllers: [ScheduleController],
-  providers: [ScheduleService, TimeReader, WakeSignal, { provide: ZoneRules, useClass: SystemZoneRules }],
-  exports: [ScheduleService, WakeSignal, ZoneRules],
+  controllers: [ScheduleController, SeriesController],
+  providers: [
+    ScheduleService,
+    SeriesService,
+    TimePreview,
+    TimeReader,
+    WakeSignal,
+    { provide: ZoneRules, useClass: SystemZoneRules },
+  ],
+  exports: [ScheduleService, SeriesService, WakeSignal, ZoneRules],
 })
 export class ScheduleModule {}

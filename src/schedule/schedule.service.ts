@@ -5,7 +5,7 @@ import type { GroupName } from '../groups/group.ts';
 import { Clock, DAY_MS, isReached, plusMs } from '../platform/clock/clock.ts';
 import { Settings } from '../platform/config/settings.ts';
 import { assertNever } from '../platform/errors/assert-never.ts';
-import { DomainError, InvalidInputError } from '../platform/errors/domain-error.ts';
+import { DomainError } from '../platform/errors/domain-error.ts';
 import { VersionMismatchError } from '../platform/errors/version-mismatch-error.ts';
 import { Tracing } from '../platform/tracing/tracing.ts';
 import { compileContent } from './compiled-content.ts';
@@ -15,21 +15,18 @@ import {
   openContent,
   type SealedContent,
   sealContent,
-  type Template,
 } from './content.ts';
 import { type MessageChange, MessageStore } from './message-store.ts';
 import { messageTags } from './message-tags.ts';
 import { type MeantTime, resolveAnew } from './meant-time.ts';
 import { answerScheduled } from './message-view.ts';
 import {
-  type ContentSeal,
   isFinished,
   type Message,
   type MessageKey,
   MessageExpiredError,
   MessageNotFoundError,
   MessageStatusConflictError,
-  newMessageKey,
   type OnMissed,
   type OnUnknown,
   type Retry,
@@ -37,7 +34,11 @@ import {
   type RetryableOutcome,
   traceOf,
 } from './message.ts';
-import { judgeLateness } from './missed-rule.ts';
+import { placeInTime } from './missed-rule.ts';
+import { newMessage, requireExpiryAfterTime, sealOf } from './new-message.ts';
+import { announceSeries, newSeries, occurrenceMessage } from './new-series.ts';
+import type { Recurrence } from './recurrence.ts';
+import type { Retired } from './series.ts';
 import { WakeSignal } from './wake-signal.ts';
 import { ZoneRules } from './zone-rules.ts';
 
@@ -49,10 +50,12 @@ export interface Draft extends Content {
   readonly expiresAt: Temporal.Instant | undefined;
   readonly onMissed: OnMissed;
   readonly onUnknown: OnUnknown;
+  /** Absent where it goes out once; the time is then that of its first occurrence at the earliest. */
+  readonly repeat: Recurrence | undefined;
 }
 
 /** What changes; a field that is absent stays, `undefined` empties it. */
-export type Redraft = Partial<Draft>;
+export type Redraft = Partial<Omit<Draft, 'repeat'>>;
 
 export interface Scheduled {
   readonly key: MessageKey;
@@ -96,8 +99,12 @@ export class ScheduleService {
    */
   async schedule(group: GroupName, draft: Draft, idempotencyKey: string | undefined): Promise<Scheduled> {
     const now = this.clock.now();
-    const content = this.#seal(draft);
-    const message = this.#newMessage(group, draft, content, now);
+    const content = this.seal(draft);
+    const seal = sealOf(content, draft.template);
+    const series = draft.repeat && newSeries(group, draft, draft.repeat, { seal, rules: this.rules, now });
+    const message = series
+      ? occurrenceMessage(series, this.rules, now, this.settings.missedGraceMs)
+      : newMessage({ ...draft, group }, seal, now, this.settings.missedGraceMs);
     const audience = await this.groups.find(group);
     const answer = JSON.stringify(answerScheduled(message, audience));
 
@@ -112,17 +119,23 @@ export class ScheduleService {
           };
     const result = await this.tracing.run(
       { trace: traceOf(message.key), name: 'message.schedule', isRoot: true, attributes: { group } },
-      () => this.messages.create(message, content, idempotency),
+      () => this.messages.create(message, content, idempotency, series && { kind: 'new', series }),
     );
 
     switch (result.kind) {
       case 'created':
         this.#announce(message);
+        if (series) {
+          announceSeries(this.wakes, series);
+        }
         return { key: message.key, answer };
       case 'repeated':
         return { key: result.key, answer: result.answer };
       case 'key-reused':
         throw new IdempotencyKeyReusedError();
+      case 'exists':
+      case 'series-changed':
+        throw new Error(`There is a message ${message.key} already.`); // its key is new: a defect
       default:
         return assertNever(result);
     }
@@ -158,7 +171,7 @@ export class ScheduleService {
         requireExpiryAfterTime(after.scheduleOn, after.expiresAt, now);
       }
       const content = touchesContent(redraft)
-        ? this.#seal({ ...(await this.#readContent(message)), ...redraft })
+        ? this.seal({ ...(await this.#readContent(message)), ...redraft })
         : undefined;
       return {
         content,
@@ -169,9 +182,10 @@ export class ScheduleService {
           ...(redraft.scheduleOn && { dueAt: redraft.scheduleOn, occurrence: withoutFollower(message) }),
           ...(redraft.scheduleOn &&
             message.status !== 'paused' &&
-            this.#placeInTime(
+            placeInTime(
               { ...after, dueAt: redraft.scheduleOn, occurrence: withoutFollower(message) },
               now,
+              this.settings.missedGraceMs,
             )),
         },
       };
@@ -273,6 +287,45 @@ export class ScheduleService {
     });
   }
 
+  /**
+   * Cancels messages of a series that have not begun. Answers the local times of those that have, and so go out. A second run does the
+   * same once more.
+   */
+  async retire(group: GroupName, retired: readonly Retired[]): Promise<readonly Temporal.PlainDateTime[]> {
+    const begun: Temporal.PlainDateTime[] = [];
+    for (const { message, local, reason } of retired) {
+      if (!(await this.#cancelBeforeItBegins(group, message, reason))) {
+        begun.push(local);
+      }
+    }
+    return begun;
+  }
+
+  /** False where it has begun. */
+  async #cancelBeforeItBegins(group: GroupName, key: MessageKey, reason: string): Promise<boolean> {
+    for (;;) {
+      const message = await this.messages.find(group, key);
+      if (!message || message.status === 'cancelled' || message.status === 'skipped') {
+        return true;
+      }
+      if (message.dispatch.begunAt) {
+        return false;
+      }
+      try {
+        await this.messages.change(group, key, message.version, {
+          status: 'cancelled',
+          reason,
+          wakeAt: undefined,
+        });
+        return true;
+      } catch (error) {
+        if (!(error instanceof VersionMismatchError)) {
+          throw error;
+        }
+      }
+    }
+  }
+
   async #change(
     group: GroupName,
     key: MessageKey | 'latest',
@@ -319,61 +372,6 @@ export class ScheduleService {
     }
   }
 
-  #newMessage(group: GroupName, draft: Draft, content: SealedContent, now: Temporal.Instant): Message {
-    requireExpiryAfterTime(draft.scheduleOn, draft.expiresAt, now);
-    const key = newMessageKey();
-    const { subject, from, replyTo, scheduleOn, time, expiresAt, onMissed, onUnknown } = draft;
-    return {
-      key,
-      group,
-      subject,
-      from,
-      replyTo,
-      content: sealOf(content, draft.template),
-      tags: messageTags({ group, subject, scheduleOn, key }),
-      scheduleOn,
-      time,
-      occurrence: undefined,
-      dueAt: scheduleOn,
-      addedAt: now,
-      expiresAt,
-      onMissed,
-      onUnknown,
-      version: 1,
-      lease: undefined,
-      dispatch: {
-        begunAt: undefined,
-        through: undefined,
-        complete: false,
-        batchesCut: 0,
-        batchesSettled: 0,
-        batchesSetAside: 0,
-        lookedAt: undefined,
-      },
-      retry: undefined,
-      counts: { subscribers: 0, sent: 0, failed: 0, skipped: 0, unknown: 0 },
-      attempts: { firstAt: undefined, lastAt: undefined, lastAcceptedAt: undefined },
-      ...this.#placeInTime({ ...draft, occurrence: undefined, dueAt: scheduleOn }, now),
-    };
-  }
-
-  #placeInTime(
-    times: Pick<Message, 'dueAt' | 'onMissed' | 'expiresAt' | 'occurrence'>,
-    now: Temporal.Instant,
-  ): Pick<Message, 'status' | 'reason' | 'wakeAt'> {
-    const verdict = judgeLateness(times, now, this.settings.missedGraceMs);
-    switch (verdict.kind) {
-      case 'go':
-        return { status: 'scheduled', reason: undefined, wakeAt: times.dueAt };
-      case 'hold':
-        return { status: 'held', reason: verdict.reason, wakeAt: undefined };
-      case 'skip':
-        return { status: 'skipped', reason: verdict.reason, wakeAt: undefined };
-      default:
-        return assertNever(verdict);
-    }
-  }
-
   #resumption(message: Message): MessageChange {
     const now = this.clock.now();
     if (message.dispatch.begunAt) {
@@ -386,10 +384,19 @@ export class ScheduleService {
     const isLate = isReached(goesOn, now);
     const dueAt = isLate ? now : goesOn;
     const occurrence = isLate ? withoutFollower(message) : message.occurrence;
-    return { ...anew, occurrence, dueAt, ...this.#placeInTime({ ...message, occurrence, dueAt }, now) };
+    return {
+      ...anew,
+      occurrence,
+      dueAt,
+      ...placeInTime({ ...message, occurrence, dueAt }, now, this.settings.missedGraceMs),
+    };
   }
 
-  #seal(content: Content): SealedContent {
+  /**
+   * Content as it is stored, once it is known that it can be sent.
+   * @throws {ContentTooLargeError} @throws {InvalidInputError}
+   */
+  seal(content: Content): SealedContent {
     const bytes = Buffer.byteLength(content.body) + Buffer.byteLength(content.text ?? '');
     if (bytes > this.settings.bodyLimitBytes) {
       throw new ContentTooLargeError(bytes, this.settings.bodyLimitBytes);
@@ -400,7 +407,8 @@ export class ScheduleService {
 
   #announce(message: Message): void {
     if (message.wakeAt) {
-      this.wakes.announce({ group: message.group, key: message.key, wakeAt: message.wakeAt });
+      const { group, key, wakeAt } = message;
+      this.wakes.announce({ kind: 'message', group, key, wakeAt });
     }
   }
 }
@@ -420,11 +428,7 @@ interface Decision {
   readonly content?: SealedContent | undefined;
 }
 
-function sealOf(content: SealedContent, template: Template): ContentSeal {
-  return { sha256: content.sha256, bytes: content.bytes.length, template };
-}
-
-function touchesContent(redraft: Redraft): boolean {
+export function touchesContent(redraft: object): boolean {
   return ['subject', 'body', 'text', 'template', 'from', 'replyTo'].some((field) => field in redraft);
 }
 
@@ -433,22 +437,15 @@ function pick({ body: _body, text: _text, template: _template, ...recorded }: Re
   return recorded;
 }
 
-function requireExpiryAfterTime(
-  scheduleOn: Temporal.Instant,
-  expiresAt: Temporal.Instant | undefined,
-  now: Temporal.Instant,
-): void {
-  if (!expiresAt) {
-    return;
-  }
-  if (isReached(expiresAt, scheduleOn) || isReached(expiresAt, now)) {
-    throw new InvalidInputError([
-      { pointer: '/expires_at', detail: 'It must come after schedule_on, and after now.' },
-    ]);
-  }
-}
-
 function fingerprint(draft: Draft, content: SealedContent): string {
-  const parts = [content.sha256, draft.scheduleOn, draft.expiresAt, draft.onMissed, draft.onUnknown];
+  const repeat = draft.repeat && JSON.stringify(draft.repeat);
+  const parts = [
+    content.sha256,
+    draft.scheduleOn,
+    draft.expiresAt,
+    draft.onMissed,
+    draft.onUnknown,
+    ...(repeat === undefined ? [] : [repeat]),
+  ];
   return createHash('sha256').update(parts.map(String).join(' ')).digest('hex');
 }

@@ -3,6 +3,9 @@ import { GroupStore } from '../groups/group-store.ts';
 import type { GroupName } from '../groups/group.ts';
 import { InvalidInputError } from '../platform/errors/domain-error.ts';
 import type { DstChoice } from './meant-time.ts';
+import type { Recurrence } from './recurrence.ts';
+import type { Series } from './series.ts';
+import { readRepeat, readStart, type RecurrenceStart, type RepeatBody } from './repeat.dto.ts';
 import { placeTime, readTime, type SaidTime, type ScheduledTime } from './schedule-time.ts';
 import { ZoneRules } from './zone-rules.ts';
 
@@ -27,6 +30,38 @@ export class TimeReader {
       this.rules,
       pointer,
     );
+  }
+
+  /**
+   * When a series is that begins at `scheduleOn`.
+   * @throws {InvalidInputError} as `readStart` and `readRepeat` do.
+   */
+  async readRecurrence(group: GroupName, scheduleOn: unknown, repeat: RepeatBody): Promise<Recurrence> {
+    const start = await this.readStart(group, scheduleOn);
+    return readRepeat(repeat, start, this.rules);
+  }
+
+  /** @throws {InvalidInputError} as `readStart` does. */
+  async readStart(group: GroupName, scheduleOn: unknown): Promise<RecurrenceStart> {
+    return readStart(scheduleOn, await this.zoneOf(group), this.rules);
+  }
+
+  /**
+   * Another recurrence for a series, of what a change names; absent where it names neither start nor rule.
+   * @throws {InvalidInputError} as `readRecurrence` does.
+   */
+  async changeRecurrence(
+    { group, recurrence }: Series,
+    change: { readonly schedule_on?: unknown; readonly repeat?: RepeatBody },
+  ): Promise<Recurrence | undefined> {
+    if (change.schedule_on === undefined && change.repeat === undefined) {
+      return undefined;
+    }
+    const start =
+      change.schedule_on === undefined ? recurrence : await this.readStart(group, change.schedule_on);
+    return change.repeat === undefined
+      ? { ...recurrence, start: start.start, timeZone: start.timeZone }
+      : readRepeat(change.repeat, start, this.rules);
   }
 
   async zoneOf(group: GroupName): Promise<string | undefined> {

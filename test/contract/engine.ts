@@ -4,6 +4,7 @@ import type { WorkQueue } from '../../src/delivery/work-queue.ts';
 import type { GroupStore } from '../../src/groups/group-store.ts';
 import type { SubscriberStore } from '../../src/groups/subscriber-store.ts';
 import type { MessageStore } from '../../src/schedule/message-store.ts';
+import type { SeriesStore } from '../../src/schedule/series-store.ts';
 import type { ManualClock } from '../support/manual-clock.ts';
 
 /** Everything that an engine implements, on state of its own. */
@@ -11,6 +12,7 @@ export interface Engine {
   readonly groups: GroupStore;
   readonly subscribers: SubscriberStore;
   readonly messages: MessageStore;
+  readonly series: SeriesStore;
   readonly deliveries: DeliveryStore;
   readonly queue: WorkQueue;
   readonly rates: RateStore;

@@ -2,6 +2,7 @@ import { AwsDeliveryStore } from '../../src/engines/aws/delivery-store.ts';
 import { AwsGroupStore } from '../../src/engines/aws/group-store.ts';
 import { AwsMessageStore } from '../../src/engines/aws/message-store.ts';
 import { AwsRateStore } from '../../src/engines/aws/rate-store.ts';
+import { AwsSeriesStore } from '../../src/engines/aws/series-store.ts';
 import { AwsSubscriberStore } from '../../src/engines/aws/subscriber-store.ts';
 import { SqsWorkQueue } from '../../src/engines/aws/work-queue.ts';
 import { parseSettings } from '../../src/platform/config/settings.ts';
@@ -27,6 +28,7 @@ export function openAwsOn(ground: Pick<AwsGround, 'clients' | 'names' | 'close'>
     groups: new AwsGroupStore(clients, names, clock),
     subscribers: new AwsSubscriberStore(clients, names),
     messages: new AwsMessageStore(clients, names, clock),
+    series: new AwsSeriesStore(clients, names, clock),
     deliveries: new AwsDeliveryStore(clients, names),
     queue: new SqsWorkQueue(clients, names, clock, SILENT_LOG, parseSettings({})),
     rates: new AwsRateStore(clients, names),

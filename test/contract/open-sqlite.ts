@@ -6,6 +6,7 @@ import { SqliteGroupStore } from '../../src/engines/sqlite/group-store.ts';
 import { SqliteMessageStore } from '../../src/engines/sqlite/message-store.ts';
 import { SqliteRateStore } from '../../src/engines/sqlite/rate-store.ts';
 import { SqliteDatabase } from '../../src/engines/sqlite/sqlite-database.ts';
+import { SqliteSeriesStore } from '../../src/engines/sqlite/series-store.ts';
 import { SqliteSubscriberStore } from '../../src/engines/sqlite/subscriber-store.ts';
 import { SqliteWorkQueue } from '../../src/engines/sqlite/work-queue.ts';
 import { anInstant } from '../support/builders.ts';
@@ -26,6 +27,7 @@ export async function openSqlite(): Promise<SqliteEngine> {
     groups: new SqliteGroupStore(database, clock),
     subscribers: new SqliteSubscriberStore(database),
     messages: new SqliteMessageStore(database),
+    series: new SqliteSeriesStore(database),
     deliveries: new SqliteDeliveryStore(database),
     queue: new SqliteWorkQueue(database, clock),
     rates: new SqliteRateStore(database),

@@ -5,6 +5,7 @@ import { describeMessageStore } from './message-store.contract.ts';
 import { openSqlite } from './open-sqlite.ts';
 import { describeRateStore } from './rate-store.contract.ts';
 import { describeRetry } from './retry.contract.ts';
+import { describeSeriesStore } from './series-store.contract.ts';
 import { describeSubscriberStore } from './subscriber-store.contract.ts';
 import { describeWorkQueue } from './work-queue.contract.ts';
 
@@ -12,6 +13,7 @@ describe('the embedded engine', () => {
   describeGroupStore(openSqlite);
   describeSubscriberStore(openSqlite);
   describeMessageStore(openSqlite);
+  describeSeriesStore(openSqlite);
   describeDeliveryStore(openSqlite);
   describeRateStore(openSqlite);
   describeRetry(openSqlite);

@@ -16,6 +16,7 @@ import { Tracing } from '../../src/platform/tracing/tracing.ts';
 import { Log } from '../../src/platform/logging/log.ts';
 import type { Delivery } from '../../src/delivery/delivery.ts';
 import { type Draft, ScheduleService } from '../../src/schedule/schedule.service.ts';
+import { SeriesService } from '../../src/schedule/series.service.ts';
 import { WakeSignal } from '../../src/schedule/wake-signal.ts';
 import { systemZoneRules } from '../../src/schedule/zone-rules.ts';
 import type { Message, MessageKey } from '../../src/schedule/message.ts';
@@ -65,6 +66,7 @@ export class FakeChannel extends Channel {
 export class Belfry {
   readonly group = aGroupName();
   readonly schedule: ScheduleService;
+  readonly series: SeriesService;
   readonly scanner: DueScanner;
   readonly worker: Worker;
   readonly shutdown: Shutdown;
@@ -82,6 +84,15 @@ export class Belfry {
     this.channel = channel;
     this.shutdown = new Shutdown(clock, settings, log);
     this.schedule = new ScheduleService(messages, groups, wakes, tracing, systemZoneRules, clock, settings);
+    this.series = new SeriesService(
+      engine.series,
+      messages,
+      this.schedule,
+      wakes,
+      systemZoneRules,
+      clock,
+      settings,
+    );
     const dispatcher = new Dispatcher(
       messages,
       deliveries,
@@ -93,7 +104,7 @@ export class Belfry {
       settings,
       log,
     );
-    this.scanner = new DueScanner(messages, dispatcher, wakes, metrics, clock, settings, log);
+    this.scanner = new DueScanner(messages, this.series, dispatcher, wakes, metrics, clock, settings, log);
     const batchWorker = new BatchWorker(
       messages,
       deliveries,
@@ -129,6 +140,7 @@ export class Belfry {
       expiresAt: undefined,
       onMissed: 'hold',
       onUnknown: 'resend',
+      repeat: undefined,
       ...overrides,
     };
     const { key } = await this.schedule.schedule(this.group, draft, undefined);

@@ -69,7 +69,7 @@ describe('mails that may not go as fast as they could', () => {
     } as const;
     const { key } = await belfry.schedule.schedule(
       group,
-      { ...draft, onMissed: 'hold', onUnknown: 'resend' },
+      { ...draft, onMissed: 'hold', onUnknown: 'resend', repeat: undefined },
       undefined,
     );
     return key;

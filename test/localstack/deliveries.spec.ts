@@ -6,6 +6,7 @@ import { AwsDeliveryStore } from '../../src/engines/aws/delivery-store.ts';
 import { AwsGroupStore } from '../../src/engines/aws/group-store.ts';
 import { AwsMessageStore } from '../../src/engines/aws/message-store.ts';
 import { AwsRateStore } from '../../src/engines/aws/rate-store.ts';
+import { AwsSeriesStore } from '../../src/engines/aws/series-store.ts';
 import { AwsSubscriberStore } from '../../src/engines/aws/subscriber-store.ts';
 import { SqsWorkQueue } from '../../src/engines/aws/work-queue.ts';
 import { DAY_MS, plusMs, SECOND_MS } from '../../src/platform/clock/clock.ts';
@@ -57,6 +58,7 @@ describe('the ledger in DynamoDB', () => {
       groups: new AwsGroupStore(clients, names, clock),
       subscribers: new AwsSubscriberStore(clients, names),
       messages: new AwsMessageStore(clients, names, clock),
+      series: new AwsSeriesStore(clients, names, clock),
       deliveries: new AwsDeliveryStore(clients, names),
       queue: new SqsWorkQueue(clients, names, clock, SILENT_LOG, parseSettings({})),
       rates: new AwsRateStore(clients, names),

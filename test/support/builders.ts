@@ -12,6 +12,7 @@ import { MINUTE_MS, plusMs } from '../../src/platform/clock/clock.ts';
 import { type Content, type SealedContent, sealContent } from '../../src/schedule/content.ts';
 import { messageTags } from '../../src/schedule/message-tags.ts';
 import { isSeriesKey, type SeriesKey } from '../../src/schedule/occurrence.ts';
+import type { Series } from '../../src/schedule/series.ts';
 import { type ContentSeal, type Message, newMessageKey } from '../../src/schedule/message.ts';
 
 /* Everything that tests are about, valid as it stands: a test states only what matters to it. */
@@ -118,6 +119,46 @@ export function aMessage(overrides: Partial<Message> = {}): Message {
     retry: undefined,
     counts: { subscribers: 0, sent: 0, failed: 0, skipped: 0, unknown: 0 },
     attempts: { firstAt: undefined, lastAt: undefined, lastAcceptedAt: undefined },
+    ...overrides,
+  };
+}
+
+/** A weekly series whose next occurrence is due when tests begin. */
+export function aSeries(overrides: Partial<Series> = {}): Series {
+  const local = Temporal.PlainDateTime.from('2026-11-23T15:10');
+  return {
+    key: aSeriesKey(),
+    group: aGroupName(),
+    status: 'active',
+    reason: 'It was resumed.',
+    recurrence: {
+      rule: { kind: 'rrule', text: 'FREQ=WEEKLY' },
+      start: local,
+      timeZone: 'Europe/Paris',
+      until: plusMs(anInstant(), 1_000 * MINUTE_MS),
+      count: 3,
+      except: ['2026-12-24'],
+      dstGap: 'shift',
+    },
+    revision: 1,
+    subject: aContent().subject,
+    from: 'ada@example.com',
+    replyTo: 'office@example.com',
+    content: sealOf(aSealedContent()),
+    onMissed: 'hold',
+    onUnknown: 'resend',
+    next: {
+      index: 1,
+      local,
+      at: anInstant(),
+      bent: 'overlap',
+      message: newMessageKey(),
+      followedAt: plusMs(anInstant(), MINUTE_MS),
+    },
+    retired: [{ message: newMessageKey(), local, reason: 'It was skipped.' }],
+    addedAt: anInstant(),
+    version: 1,
+    wakeAt: anInstant(),
     ...overrides,
   };
 }

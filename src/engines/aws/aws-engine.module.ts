@@ -8,6 +8,7 @@ import { type AwsSettings, Settings } from '../../platform/config/settings.ts';
 import { Metrics } from '../../platform/metrics/metrics.ts';
 import { Readiness } from '../../platform/health/readiness.ts';
 import { MessageStore } from '../../schedule/message-store.ts';
+import { SeriesStore } from '../../schedule/series-store.ts';
 import { AwsClients, openAwsClients } from './aws-clients.ts';
 import { AwsNames } from './aws-names.ts';
 import { ContentSweeper } from './content-sweeper.ts';
@@ -16,6 +17,7 @@ import { AwsGroupStore } from './group-store.ts';
 import { AwsMessageStore } from './message-store.ts';
 import { readItem } from './read-items.ts';
 import { AwsRateStore } from './rate-store.ts';
+import { AwsSeriesStore } from './series-store.ts';
 import { AwsSubscriberStore } from './subscriber-store.ts';
 import { SweepRunner } from './sweep-runner.ts';
 import { SqsWorkQueue } from './work-queue.ts';
@@ -38,6 +40,7 @@ import { SqsWorkQueue } from './work-queue.ts';
     { provide: GroupStore, useClass: AwsGroupStore },
     { provide: SubscriberStore, useClass: AwsSubscriberStore },
     { provide: MessageStore, useClass: AwsMessageStore },
+    { provide: SeriesStore, useClass: AwsSeriesStore },
     { provide: DeliveryStore, useClass: AwsDeliveryStore },
     { provide: RateStore, useClass: AwsRateStore },
     SqsWorkQueue,
@@ -45,7 +48,7 @@ import { SqsWorkQueue } from './work-queue.ts';
     ContentSweeper,
     SweepRunner,
   ],
-  exports: [GroupStore, SubscriberStore, MessageStore, DeliveryStore, RateStore, WorkQueue],
+  exports: [GroupStore, SubscriberStore, MessageStore, SeriesStore, DeliveryStore, RateStore, WorkQueue],
 })
 export class AwsEngineModule implements OnApplicationShutdown {
   constructor(

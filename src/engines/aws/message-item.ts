@@ -16,6 +16,7 @@ import {
   type Retry,
   RETRYABLE_OUTCOMES,
 } from '../../schedule/message.ts';
+import type { Waking } from '../../schedule/message-store.ts';
 import { isSeriesKey, type Occurrence } from '../../schedule/occurrence.ts';
 import { duePartition, nameOf } from './due-index.ts';
 import {
@@ -78,7 +79,7 @@ export const LEASE_ATTRIBUTES = ['lease_token', 'lease_until'] as const;
 
 /** `now` is the moment of writing, asked of the clock just before: what was decided long ago would land in an hour that nobody asks any more. */
 export function wakeAttributes(
-  key: MessageKey,
+  key: Waking['key'],
   wakeAt: Temporal.Instant,
   now: Temporal.Instant,
 ): WakeAttributes {

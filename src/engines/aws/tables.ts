@@ -19,6 +19,9 @@
  * | where the sweeping of content has got to           | messages: UpdateItem             | group_name = '#content', message_key = '#sweep'         |                 |
  * | how fast mail may go, and has gone                 | messages: GetItem, UpdateItem    | group_name = '#rate', message_key = channel or group    |                 |
  * | which records still point to content               | messages: BatchGetItem           | group_name, message_key                                 |                 |
+ * | read a series, write its next version              | messages: GetItem, PutItem       | group_name, message_key = '#series#' + key              |                 |
+ * | list the series of a group                         | messages: Query                  | group_name, message_key BETWEEN                         |                 |
+ * | make the message of an occurrence                  | TransactWriteItems               | the message; that its series has not changed            |                 |
  * | the same request again                             | messages: GetItem, in the Put    | group_name, message_key = '#idempotency#' + key         |                 |
  * | cut batches and move the position                  | TransactWriteItems               | the message; message_key, first_subscriber of each      |                 |
  * | claim a batch                                      | deliveries: UpdateItem           | message_key, first_subscriber = 'batch#' + first        |                 |

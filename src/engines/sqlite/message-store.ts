@@ -10,6 +10,7 @@ import {
   type MessagePage,
   MessageStore,
   type Rest,
+  type SeriesCondition,
   type Waking,
 } from '../../schedule/message-store.ts';
 import { decodeMeant, encodeMeant, type MeantTime } from '../../schedule/meant-time.ts';
@@ -29,6 +30,7 @@ import {
 } from '../../schedule/message.ts';
 import { isSeriesKey, type Occurrence } from '../../schedule/occurrence.ts';
 import { ensureGroup, requireVersion } from './group-store.ts';
+import { insertSeries, isStored } from './series-store.ts';
 import { branded, bytes, instant, integer, oneOf, optionalInstant, optionalText, text } from './row.ts';
 import { type Row, SqliteDatabase } from './sqlite-database.ts';
 
@@ -47,21 +49,26 @@ export class SqliteMessageStore extends MessageStore {
     message: Message,
     content: SealedContent,
     idempotency?: Idempotency,
+    series?: SeriesCondition,
   ): Promise<CreateResult> {
     return this.database.write(() => {
       const repeated = idempotency && this.#findRepeated(message, idempotency);
       if (repeated) {
         return repeated;
       }
+      if (series?.kind === 'unchanged' && !isStored(this.database, series.series)) {
+        return { kind: 'series-changed' };
+      }
       ensureGroup(this.database, message.group, message.addedAt);
-      this.database.run(
+      const inserted = this.database.run(
         `INSERT INTO messages (
            message_key, group_name, subject, from_mailbox, reply_to, template, content_sha256, content_bytes, tags, status,
            reason, schedule_on, meant, tzdata, series_key, occurrence, followed_at, due_at, message_added, expires_at, on_missed,
            on_unknown, version, wake_at)
          VALUES (
            :key, :group, :subject, :from, :replyTo, :template, :sha256, :bytes, :tags, :status,
-           :reason, :scheduleOn, :meant, :tzdata, :seriesKey, :occurrence, :followedAt, :dueAt, :addedAt, :expiresAt, :onMissed, :onUnknown, :version, :wakeAt)`,
+           :reason, :scheduleOn, :meant, :tzdata, :seriesKey, :occurrence, :followedAt, :dueAt, :addedAt, :expiresAt, :onMissed, :onUnknown, :version, :wakeAt)
+         ON CONFLICT DO NOTHING`,
         {
           ...changeable(message),
           key: message.key,
@@ -71,7 +78,13 @@ export class SqliteMessageStore extends MessageStore {
           addedAt: message.addedAt.epochMilliseconds,
         },
       );
+      if (inserted === 0) {
+        return { kind: 'exists' };
+      }
       this.#writeContent(message.key, content);
+      if (series?.kind === 'new') {
+        insertSeries(this.database, series.series, content);
+      }
       if (idempotency) {
         this.#writeIdempotency(message, idempotency);
       }
@@ -175,15 +188,13 @@ export class SqliteMessageStore extends MessageStore {
   override async findWaking(until: Temporal.Instant, limit: number): Promise<readonly Waking[]> {
     return this.database
       .all(
-        `SELECT group_name, message_key, wake_at FROM messages
-         WHERE wake_at <= :until ORDER BY wake_at LIMIT :limit`,
+        `SELECT 'message' AS kind, group_name, message_key AS key, wake_at FROM messages WHERE wake_at <= :until
+         UNION ALL
+         SELECT 'series', group_name, series_key, wake_at FROM series WHERE wake_at <= :until
+         ORDER BY wake_at LIMIT :limit`,
         { until: until.epochMilliseconds, limit },
       )
-      .map((row) => ({
-        group: branded(row, 'group_name', isGroupName),
-        key: branded(row, 'message_key', isMessageKey),
-        wakeAt: instant(row, 'wake_at'),
-      }));
+      .map(toWaking);
   }
 
   override claim(group: GroupName, key: MessageKey, terms: ClaimTerms): Promise<Message | undefined> {
@@ -269,6 +280,14 @@ export class SqliteMessageStore extends MessageStore {
       },
     );
   }
+}
+
+function toWaking(row: Row): Waking {
+  const found = { group: branded(row, 'group_name', isGroupName), wakeAt: instant(row, 'wake_at') };
+  const kind = oneOf(row, 'kind', ['message', 'series']);
+  return kind === 'message'
+    ? { ...found, kind, key: branded(row, 'key', isMessageKey) }
+    : { ...found, kind, key: branded(row, 'key', isSeriesKey) };
 }
 
 function changeable(message: Message): Record<string, string | number | null> {

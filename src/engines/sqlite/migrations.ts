@@ -170,6 +170,18 @@ const MIGRATIONS: readonly string[] = [
   -- Sparse: those whose time other rules may move.
   CREATE INDEX messages_by_tzdata ON messages (tzdata, message_key)
     WHERE tzdata IS NOT NULL AND wake_at IS NOT NULL AND dispatch_begun_at IS NULL;
+
+  -- No reference to groups, as messages have none.
+  CREATE TABLE series (
+    group_name TEXT NOT NULL,
+    series_key TEXT NOT NULL,
+    record TEXT NOT NULL,     -- JSON: all of it
+    version INTEGER NOT NULL, -- with the next, as in the record
+    wake_at INTEGER,
+    content BLOB NOT NULL,
+    PRIMARY KEY (group_name, series_key)
+  ) STRICT;
+  CREATE INDEX series_due ON series (wake_at) WHERE wake_at IS NOT NULL; -- sparse, as messages_due
   `,
 ];
 

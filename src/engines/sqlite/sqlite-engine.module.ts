@@ -11,6 +11,7 @@ import { Settings } from '../../platform/config/settings.ts';
 import { Metrics } from '../../platform/metrics/metrics.ts';
 import { Readiness } from '../../platform/health/readiness.ts';
 import { MessageStore } from '../../schedule/message-store.ts';
+import { SeriesStore } from '../../schedule/series-store.ts';
 import { DataLock } from './data-lock.ts';
 import { endLeases } from './end-leases.ts';
 import { SqliteDeliveryStore } from './delivery-store.ts';
@@ -18,6 +19,7 @@ import { SqliteGroupStore } from './group-store.ts';
 import { SqliteMessageStore } from './message-store.ts';
 import { SqliteDatabase } from './sqlite-database.ts';
 import { SqliteRateStore } from './rate-store.ts';
+import { SqliteSeriesStore } from './series-store.ts';
 import { SqliteSubscriberStore } from './subscriber-store.ts';
 import { SqliteWorkQueue } from './work-queue.ts';
 
@@ -59,11 +61,12 @@ class SqliteEngine implements OnApplicationShutdown {
     { provide: GroupStore, useClass: SqliteGroupStore },
     { provide: SubscriberStore, useClass: SqliteSubscriberStore },
     { provide: MessageStore, useClass: SqliteMessageStore },
+    { provide: SeriesStore, useClass: SqliteSeriesStore },
     { provide: DeliveryStore, useClass: SqliteDeliveryStore },
     { provide: RateStore, useClass: SqliteRateStore },
     { provide: WorkQueue, useClass: SqliteWorkQueue },
   ],
-  exports: [GroupStore, SubscriberStore, MessageStore, DeliveryStore, RateStore, WorkQueue],
+  exports: [GroupStore, SubscriberStore, MessageStore, SeriesStore, DeliveryStore, RateStore, WorkQueue],
 })
 export class SqliteEngineModule {
   constructor(readiness: Readiness, database: SqliteDatabase) {

@@ -18,6 +18,7 @@ const TAGS = [
   ['groups', 'Named audiences.'],
   ['subscribers', 'Who is in a group.'],
   ['messages', 'What goes out, and when.'],
+  ['series', 'What repeats; each occurrence is a message of its own.'],
   ['deliveries', 'Who got it.'],
   ['health', 'For load balancers and container platforms.'],
   [SECOND_PATHS, 'The same operations, without /v1/groups before the group.'],

@@ -32,6 +32,7 @@ describe('migrate', () => {
       'idempotency_keys',
       'messages',
       'paces',
+      'series',
       'subscriber_counts',
       'subscribers',
     ]);
