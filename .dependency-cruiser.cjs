@@ -16,7 +16,7 @@ module.exports = {
         'The platform is what any service needs; once it knows a message, nothing can be reused or read by itself.',
       severity: 'error',
       from: { path: '^src/platform/' },
-      to: { path: '^src/(groups|schedule|delivery|engines|app)' },
+      to: { path: '^src/(groups|schedule|consent|delivery|engines|app)' },
     },
     {
       name: 'groups-know-no-messages',
@@ -24,7 +24,7 @@ module.exports = {
         'Who receives does not depend on what is sent; a change of scheduling must not touch subscribers.',
       severity: 'error',
       from: { path: '^src/groups/' },
-      to: { path: '^src/(schedule|delivery|engines|app)' },
+      to: { path: '^src/(schedule|consent|delivery|engines|app)' },
     },
     {
       name: 'schedule-knows-no-delivery',
@@ -32,6 +32,14 @@ module.exports = {
         'What and when is decided without knowing how it goes out, so that a channel can change by itself.',
       severity: 'error',
       from: { path: '^src/schedule/' },
+      to: { path: '^src/(consent|delivery|engines|app)' },
+    },
+    {
+      name: 'consent-knows-no-delivery',
+      comment:
+        'Whether somebody may be written to is decided without knowing how mail goes out; delivery asks for links, and is asked for nothing.',
+      severity: 'error',
+      from: { path: '^src/consent/' },
       to: { path: '^src/(delivery|engines|app)' },
     },
     {

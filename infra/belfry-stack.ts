@@ -168,6 +168,7 @@ export class BelfryStack extends Stack {
       HOST: role === 'api' ? '0.0.0.0' : '127.0.0.1',
       PORT: String(APPLICATION_PORT),
       PUBLIC_URL: this.#front.url,
+      TRUSTED_PROXIES: '1', // the load balancer
       ENGINE: 'aws',
       TABLE_PREFIX: this.#tablePrefix,
       CONTENT_BUCKET: this.#state.content.bucketName,

@@ -24,7 +24,13 @@ export function apiPermissions(scope: PermissionScope): readonly PolicyStatement
     allow(
       'Groups',
       [table(scope, 'groups')],
-      ['dynamodb:BatchGetItem', 'dynamodb:DeleteItem', 'dynamodb:GetItem', 'dynamodb:UpdateItem'],
+      [
+        'dynamodb:BatchGetItem',
+        'dynamodb:DeleteItem',
+        'dynamodb:GetItem',
+        'dynamodb:PutItem',
+        'dynamodb:UpdateItem',
+      ],
     ),
     allow('GroupsByName', [index(scope, 'groups', 'by_name')], ['dynamodb:Query']),
     allow(
@@ -36,6 +42,7 @@ export function apiPermissions(scope: PermissionScope): readonly PolicyStatement
         'dynamodb:GetItem',
         'dynamodb:PutItem',
         'dynamodb:Query',
+        'dynamodb:UpdateItem',
       ],
     ),
     allow(
@@ -44,6 +51,7 @@ export function apiPermissions(scope: PermissionScope): readonly PolicyStatement
       [
         'dynamodb:BatchGetItem',
         'dynamodb:ConditionCheckItem',
+        'dynamodb:DeleteItem', // an import of which the file did not arrive
         'dynamodb:GetItem',
         'dynamodb:PutItem',
         'dynamodb:Query',
@@ -56,6 +64,7 @@ export function apiPermissions(scope: PermissionScope): readonly PolicyStatement
       'Content',
       [contents(scope)],
       [
+        's3:AbortMultipartUpload', // of an import of which the file did not arrive
         's3:DeleteObject', // of a message that was not recorded
         's3:GetObject',
         's3:PutObject',
@@ -70,17 +79,26 @@ export function apiPermissions(scope: PermissionScope): readonly PolicyStatement
 /** It finds what is due, delivers it, and sweeps content that no message needs. */
 export function workerPermissions(scope: PermissionScope): readonly PolicyStatement[] {
   return [
-    // A message of a series makes its group where there is none any more.
-    allow('Groups', [table(scope, 'groups')], ['dynamodb:GetItem', 'dynamodb:UpdateItem']),
-    allow('Subscribers', [table(scope, 'subscribers')], ['dynamodb:Query']),
+    allow(
+      'Groups',
+      [table(scope, 'groups')],
+      ['dynamodb:GetItem', 'dynamodb:PutItem', 'dynamodb:UpdateItem'],
+    ),
+    // It reads them for a batch, and writes them for an import.
+    allow(
+      'Subscribers',
+      [table(scope, 'subscribers')],
+      ['dynamodb:BatchGetItem', 'dynamodb:PutItem', 'dynamodb:Query'],
+    ),
     allow(
       'Messages',
       [table(scope, 'messages')],
       [
         'dynamodb:BatchGetItem',
         'dynamodb:ConditionCheckItem',
+        'dynamodb:DeleteItem', // an import whose time is over
         'dynamodb:GetItem',
-        'dynamodb:PutItem',
+        'dynamodb:PutItem', // the results of an import
         'dynamodb:UpdateItem',
       ],
     ),

@@ -42,7 +42,7 @@ export class Secrets extends Construct {
     this.#acknowledgeRotation(
       secret,
       id === 'signing'
-        ? 'A new one makes every cursor and link that was given out worthless, so it is changed by hand, when there is a reason'
+        ? 'Links in mails are good for as long as it is kept, so it is changed by hand, when there is a reason, with the old one behind the new one'
         : 'It is read once, after the first deployment; the keys that count are those in api-keys',
     );
     return secret;

@@ -1,4 +1,5 @@
 import { type DynamicModule, Module, type Type } from '@nestjs/common';
+import { ConsentModule } from './consent/consent.module.ts';
 import { DeliveryModule } from './delivery/delivery.module.ts';
 import { GroupsModule } from './groups/groups.module.ts';
 import type { Settings } from './platform/config/settings.ts';
@@ -12,7 +13,14 @@ export class AppModule {
   static async for(settings: Settings): Promise<DynamicModule> {
     return {
       module: AppModule,
-      imports: [PlatformModule, await engineOf(settings), GroupsModule, ScheduleModule, DeliveryModule],
+      imports: [
+        PlatformModule,
+        await engineOf(settings),
+        GroupsModule,
+        ScheduleModule,
+        ConsentModule,
+        DeliveryModule,
+      ],
     };
   }
 }

@@ -5,6 +5,7 @@ import { DataLockedError } from './engines/sqlite/data-lock.ts';
 import { readEnvironment } from './platform/config/environment.ts';
 import { parseSettings, type Settings, SettingsError } from './platform/config/settings.ts';
 import { setupOpenApi } from './platform/http/openapi.ts';
+import { PublicUrl } from './platform/http/public-url.ts';
 import { configureServer, newAdapter } from './platform/http/server.ts';
 import { keepHeapSmall } from './platform/lifecycle/heap.ts';
 import { Log } from './platform/logging/log.ts';
@@ -36,12 +37,7 @@ async function serve(): Promise<void> {
 
 /** Where everything is: for whoever started it by hand, and for logs. */
 function announce(app: NestFastifyApplication, settings: Settings): void {
-  const address = app.getHttpServer().address();
-  const port = typeof address === 'object' && address !== null ? address.port : settings.port;
-  const host = settings.host.includes(':') ? `[${settings.host}]` : settings.host;
-  const url =
-    settings.publicUrl ??
-    `http://${['0.0.0.0', '[::]', '127.0.0.1'].includes(host) ? 'localhost' : host}:${port}`;
+  const url = app.get(PublicUrl).base;
   app.get(Log).info('server.started', {
     api: `${url}/v1`,
     swagger_ui: `${url}/docs`,

@@ -1,7 +1,10 @@
 import { Injectable } from '@nestjs/common';
+import { GroupStore } from '../groups/group-store.ts';
 import { SubscriberStore } from '../groups/subscriber-store.ts';
 import type { Subscriber, SubscriberKey } from '../groups/subscriber.ts';
-import { Clock, isReached, later, plusMs } from '../platform/clock/clock.ts';
+import { SuppressionStore } from '../groups/suppression-store.ts';
+import { Clock, isReached, later, plusMs, SECOND_MS } from '../platform/clock/clock.ts';
+import { assertNever } from '../platform/errors/assert-never.ts';
 import { StoreUnavailableError } from '../platform/errors/domain-error.ts';
 import { Settings } from '../platform/config/settings.ts';
 import { Shutdown } from '../platform/lifecycle/shutdown.ts';
@@ -24,11 +27,13 @@ import {
   afterLoss,
   afterRenderFault,
   afterSend,
+  afterSkip,
   endWithoutSending,
   type RetryRules,
 } from './next-state.ts';
 import { Pacer } from './rate/pacer.ts';
 import { batchRetryDelayMs, retryDelayMs, type Wait } from './retry.ts';
+import { lookAgainAt, SendTimes, wasUnattended } from './send-time.ts';
 import { WorkQueue } from './work-queue.ts';
 
 /** A delivery that has no outcome yet, and to whom. */
@@ -38,8 +43,14 @@ interface Open {
   readonly before: Delivery | undefined;
 }
 
+/** A delivery whose time has come. */
+interface Due extends Open {
+  /** From when on it could go. */
+  readonly since: Temporal.Instant;
+}
+
 /** A delivery that is about to be handed to the channel. */
-interface Ready extends Open {
+interface Ready extends Due {
   readonly mail: Mail;
 }
 
@@ -55,8 +66,11 @@ interface Run {
   attempts: Report['attempts'];
   /** Deferred, throttled, or in doubt and to be sent again: the batch waits for them. */
   readonly waiting: Wait[];
+  readonly times: SendTimes;
   /** When the rest is to be tried that has not had its turn; absent where all has. */
   laterAt: Temporal.Instant | undefined;
+  /** When the time of the next one comes whose time has not come yet; absent where that of all has. */
+  waitsUntil: Temporal.Instant | undefined;
   /** As the ledger last said. */
   status: MessageStatus;
   /** The channel has been asked, and its answer is not in `unreported`: those in flight are in doubt until then. */
@@ -72,6 +86,9 @@ const MAX_LOSSES = 50;
 const USED_UP =
   "The account's quota of mails in 24 hours is used up. Resume the message when there is room again, or have the quota raised.";
 
+// Then somebody has attended to the message, if anybody runs.
+const UNATTENDED_MS = 5 * SECOND_MS;
+
 // All mails of a window are in memory at once; those of large messages go in smaller windows.
 const WINDOW_BYTES = 16 * 1024 * 1024;
 
@@ -82,6 +99,8 @@ export class BatchWorker {
     private readonly messages: MessageStore,
     private readonly deliveries: DeliveryStore,
     private readonly subscribers: SubscriberStore,
+    private readonly suppressions: SuppressionStore,
+    private readonly groups: GroupStore,
     private readonly queue: WorkQueue,
     private readonly channel: Channel,
     private readonly mailMakers: MailMakers,
@@ -98,15 +117,16 @@ export class BatchWorker {
   /**
    * Works the batch where it can be claimed; does nothing where it cannot, so a pointer may come twice.
    * After a mishap that nobody foresaw it is tried again later, and set aside when that happens again and again.
+   * Answers false where the lease was lost: the pointer is needed again then, unless another worker is through before.
    * @throws {StoreUnavailableError} where the ledger cannot be reached: the lease then ends by itself, and the batch is claimed again.
    */
-  async work(pointer: BatchPointer): Promise<void> {
+  async work(pointer: BatchPointer): Promise<boolean> {
     const now = this.clock.now();
     const terms = { token: newToken(), now, until: plusMs(now, this.settings.leaseMs) };
     const batch = await this.deliveries.claim(pointer, terms);
     if (!batch) {
       this.metrics.countConflict('batch');
-      return;
+      return true;
     }
     if (batch.tries === 1) {
       this.metrics.observeQueueWait(batch.cutAt, now);
@@ -116,18 +136,20 @@ export class BatchWorker {
     try {
       if (batch.tries > MAX_LOSSES) {
         await this.#setAside(batch, `Its worker was lost ${MAX_LOSSES} times in a row.`);
-        return;
+        return true;
       }
       const run = await this.#begin(batch, lease);
       const attributes = { count: batch.count, try: batch.tries };
       await this.tracing.run({ trace: traceOf(batch.messageKey), name: 'batch.work', attributes }, () =>
         this.#workSafely(run),
       );
+      return true;
     } catch (error) {
       if (!(error instanceof LeaseLostError)) {
         throw error;
       }
       this.log.warn('batch.lease-lost', { message_key: batch.messageKey });
+      return false;
     } finally {
       lease.end();
     }
@@ -157,7 +179,9 @@ export class BatchWorker {
       goneInDoubt: 0,
       attempts: undefined,
       waiting: [],
+      times: new SendTimes(message, await this.groups.find(batch.group)),
       laterAt: undefined,
+      waitsUntil: undefined,
       status: message.status,
       isAsking: false,
     };
@@ -171,9 +195,40 @@ export class BatchWorker {
       await this.#settle(run);
       return;
     }
-    const mailMaker = await this.#mailMakerFor(run);
-    const isThrough = mailMaker !== undefined && (await this.#sendAll(run, open, mailMaker));
+    if (wasUnattended(run.message, this.clock.now(), this.settings.missedGraceMs)) {
+      run.laterAt = plusMs(this.clock.now(), UNATTENDED_MS);
+      await this.#settle(run);
+      return;
+    }
+    const due = this.#whoseTimeHasCome(run, open);
+    const mailMaker = due.length > 0 ? await this.#mailMakerFor(run) : undefined;
+    const isThrough =
+      due.length === 0 || (mailMaker !== undefined && (await this.#sendAll(run, due, mailMaker)));
     await (isThrough ? this.#settle(run) : this.#giveBack(run));
+  }
+
+  /** The others wait, or are not to get it. */
+  #whoseTimeHasCome(run: Run, open: readonly Open[]): readonly Due[] {
+    const now = this.clock.now();
+    const { expiresAt } = run.message;
+    if (expiresAt && isReached(expiresAt, now)) {
+      return open.map((one) => ({ ...one, since: now })); // whoever has not got it by now need not wait to be told
+    }
+    return open.flatMap((one): readonly Due[] => {
+      const time = run.times.of(one.subscriber, one.before !== undefined, now);
+      switch (time.kind) {
+        case 'now':
+          return [{ ...one, since: time.since }];
+        case 'later':
+          run.waitsUntil = run.waitsUntil && isReached(run.waitsUntil, time.at) ? run.waitsUntil : time.at;
+          return [];
+        case 'skip':
+          run.unreported.push(afterSkip(one.subscriber, one.before, time.reason, now));
+          return [];
+        default:
+          return assertNever(time);
+      }
+    });
   }
 
   /** Who is still to get it. Whoever left the group, or was being handed over when the last worker was lost, is decided upon here. */
@@ -220,10 +275,10 @@ export class BatchWorker {
   }
 
   /** False where the batch is to be given back before its end: the message or the process stops. */
-  async #sendAll(run: Run, open: readonly Open[], mailMaker: MailMaker): Promise<boolean> {
+  async #sendAll(run: Run, due: readonly Due[], mailMaker: MailMaker): Promise<boolean> {
     const windowSize = this.#windowSize(run.message);
-    for (let start = 0; start < open.length;) {
-      const wanted = Math.min(windowSize, open.length - start);
+    for (let rest = due; rest.length > 0;) {
+      const wanted = Math.min(windowSize, rest.length);
       const turn = await this.pacer.take(run, wanted, () => this.#recordBeforeWaiting(run));
       if (turn.kind === 'later') {
         run.laterAt = turn.at;
@@ -235,11 +290,12 @@ export class BatchWorker {
       if (turn.kind !== 'go' || this.shutdown.isStopping) {
         return false;
       }
-      const window = open.slice(start, start + turn.count);
+      // While it waited for its turn, the send window of the group may have ended.
+      const window = this.#whoseTimeHasCome(run, rest.slice(0, turn.count));
       if (!(await this.#sendWindow(run, window, mailMaker))) {
         return false;
       }
-      start += turn.count;
+      rest = this.#whoseTimeHasCome(run, rest.slice(turn.count));
     }
     return true;
   }
@@ -251,7 +307,7 @@ export class BatchWorker {
     }
   }
 
-  async #sendWindow(run: Run, window: readonly Open[], mailMaker: MailMaker): Promise<boolean> {
+  async #sendWindow(run: Run, window: readonly Due[], mailMaker: MailMaker): Promise<boolean> {
     const ready = await this.#prepare(run, window, mailMaker);
     const first = ready.at(0);
     const last = ready.at(-1);
@@ -294,11 +350,13 @@ export class BatchWorker {
   }
 
   /** Makes the mails; whoever is not to get one, or for whom none can be made, is decided upon here. */
-  async #prepare(run: Run, window: readonly Open[], mailMaker: MailMaker): Promise<readonly Ready[]> {
+  async #prepare(run: Run, window: readonly Due[], mailMaker: MailMaker): Promise<readonly Ready[]> {
     const ready: Ready[] = [];
+    const suppressed = await this.suppressions.findAmong(window.map(({ subscriber }) => subscriber.key));
     for (const open of window) {
       const now = this.clock.now();
-      const end = endWithoutSending({ ...open, message: run.message, status: run.status, now });
+      const suppression = suppressed.get(open.subscriber.key);
+      const end = endWithoutSending({ ...open, suppression, message: run.message, status: run.status, now });
       if (end) {
         run.unreported.push(end);
         continue;
@@ -316,12 +374,11 @@ export class BatchWorker {
   }
 
   /** Ends what is not to be sent any more. */
-  #endAll(run: Run, all: readonly Open[]): void {
+  #endAll({ unreported, message, status }: Run, all: readonly Open[]): void {
     const now = this.clock.now();
-    run.unreported.push(
-      ...all.flatMap(
-        (open) => endWithoutSending({ ...open, message: run.message, status: run.status, now }) ?? [],
-      ),
+    const suppression = undefined; // they end anyway
+    unreported.push(
+      ...all.flatMap((open) => endWithoutSending({ ...open, suppression, message, status, now }) ?? []),
     );
   }
 
@@ -351,7 +408,8 @@ export class BatchWorker {
     }
     const hasAccepted = results.some((result) => result.kind === 'accepted');
     if (results.some((result) => result.kind !== 'throttled')) {
-      run.attempts = { at, acceptedAt: hasAccepted ? now : undefined };
+      const dueAt = ready.map(({ since }) => since).reduce(later);
+      run.attempts = { at, acceptedAt: hasAccepted ? now : undefined, dueAt };
     }
     return refusal;
   }
@@ -416,15 +474,26 @@ export class BatchWorker {
     this.log.info('batch.given-back', { message_key: run.message.key, status: run.status });
   }
 
-  #retryAt({ waiting, laterAt, message }: Run, now: Temporal.Instant): Temporal.Instant | undefined {
-    if (waiting.length === 0 && !laterAt) {
+  #retryAt(run: Run, now: Temporal.Instant): Temporal.Instant | undefined {
+    const { expiresAt } = run.message;
+    const moments = [
+      this.#triedAgainAt(run, now),
+      run.waitsUntil && lookAgainAt(run.waitsUntil, now, Math.random),
+    ].filter((moment) => moment !== undefined);
+    if (moments.length === 0) {
       return undefined;
     }
-    const waitMs =
-      waiting.length === 0 ? 0 : batchRetryDelayMs(waiting, this.settings.retryBaseMs, Math.random);
-    const retryAt = later(laterAt ?? now, plusMs(now, waitMs));
     // At its expiry they end; nobody should wait an hour to see it.
-    return message.expiresAt && isReached(message.expiresAt, retryAt) ? message.expiresAt : retryAt;
+    return [...moments, ...(expiresAt ? [expiresAt] : [])].reduce((a, b) => (isReached(a, b) ? a : b));
+  }
+
+  /** When those are tried again whose time has come. */
+  #triedAgainAt({ waiting, laterAt }: Run, now: Temporal.Instant): Temporal.Instant | undefined {
+    if (waiting.length === 0) {
+      return laterAt;
+    }
+    const waitMs = batchRetryDelayMs(waiting, this.settings.retryBaseMs, Math.random);
+    return later(laterAt ?? now, plusMs(now, waitMs));
   }
 
   /** The ledger has it: it is written once. */

@@ -1,4 +1,5 @@
 import { Module } from '@nestjs/common';
+import { ConsentModule } from '../consent/consent.module.ts';
 import { Settings } from '../platform/config/settings.ts';
 import { assertNever } from '../platform/errors/assert-never.ts';
 import { ScheduleModule } from '../schedule/schedule.module.ts';
@@ -21,7 +22,7 @@ import { BATCHES_AT_ONCE, Worker } from './worker.ts';
 
 /** HOW IT GOES OUT: due scan, dispatch, batches, worker, ledger, channels. */
 @Module({
-  imports: [ScheduleModule],
+  imports: [ConsentModule, ScheduleModule],
   controllers: [BatchesController, DeliveriesController, OutboxController],
   providers: [
     { provide: Channel, useFactory: openChannel, inject: [Settings] },

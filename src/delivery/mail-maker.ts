@@ -1,6 +1,9 @@
 import { setImmediate } from 'node:timers/promises';
 import { Injectable } from '@nestjs/common';
+import { Links } from '../consent/links.ts';
 import { GroupStore } from '../groups/group-store.ts';
+import { languageOf } from '../groups/language.ts';
+import { USUAL_MAILING } from '../groups/mailing-settings.ts';
 import type { Subscriber } from '../groups/subscriber.ts';
 import { Settings } from '../platform/config/settings.ts';
 import { type CompiledContent, compileContent } from '../schedule/compiled-content.ts';
@@ -8,6 +11,8 @@ import { openContent } from '../schedule/content.ts';
 import { MessageStore } from '../schedule/message-store.ts';
 import type { Message } from '../schedule/message.ts';
 import type { Mail } from './channels/channel.ts';
+import { Footers } from './footer.ts';
+import { feedbackHeader, listDomain, listHeaders } from './list-headers.ts';
 import { newMail } from './mime.ts';
 
 // Messages whose content is kept ready: as many as are commonly sent at once. The largest content is some 10 MB.
@@ -27,6 +32,7 @@ export class MailMakers {
   constructor(
     private readonly messages: MessageStore,
     private readonly groups: GroupStore,
+    private readonly links: Links,
     private readonly settings: Settings,
   ) {}
 
@@ -36,18 +42,39 @@ export class MailMakers {
     const group = await this.groups.find(message.group);
     const from = message.from ?? group?.from ?? this.settings.mailFrom;
     const replyTo = message.replyTo ?? group?.replyTo;
+    const mailing = group ?? USUAL_MAILING;
+    const isBulk = mailing.kind === 'bulk';
+    const footers = new Footers(mailing.displayName ?? message.group, mailing.postalAddress);
+    const list = {
+      name: message.group,
+      group,
+      messageKey: message.key,
+      domain: listDomain(this.settings.publicUrl, group?.from ?? this.settings.mailFrom),
+    };
+    // SES makes one by itself, and takes what stands in it from the tags of the mail.
+    const feedback = this.settings.mail === 'ses' ? [] : [feedbackHeader(list)];
     return {
       make: async (subscriber, date) => {
         await setImmediate(); // rendering is synchronous: between two mails, others have their turn
+        const urls = this.links.leaveUrls({
+          group: message.group,
+          subscriber: subscriber.key,
+          messageKey: message.key,
+        });
+        const rendered = content.render(subscriber, {
+          unsubscribe_url: urls.unsubscribe,
+          preferences_url: urls.preferences,
+          postal_address: mailing.postalAddress ?? '',
+        });
         return newMail({
-          ...content.render(subscriber),
+          ...(isBulk ? footers.add(rendered, urls, languageOf(subscriber, mailing.language)) : rendered),
           from,
           replyTo,
           to: subscriber.email,
           toName: subscriber.name,
           messageKey: message.key,
           group: message.group,
-          headers: [],
+          headers: isBulk ? [...listHeaders({ ...list, unsubscribeUrl: urls.unsubscribe }), ...feedback] : [],
           date,
         });
       },

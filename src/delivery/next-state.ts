@@ -1,4 +1,5 @@
 import type { Subscriber } from '../groups/subscriber.ts';
+import type { Suppression } from '../groups/suppression.ts';
 import { formatInstant, isReached } from '../platform/clock/clock.ts';
 import { assertNever } from '../platform/errors/assert-never.ts';
 import type { Message, MessageStatus, OnUnknown } from '../schedule/message.ts';
@@ -19,6 +20,8 @@ const WORKER_LOST = 'The worker was lost while handing it over.';
 /** What is known of a delivery when it is its turn. */
 export interface Turn {
   readonly subscriber: Subscriber;
+  /** Present where nothing is to be sent to the address, whatever group it is in. */
+  readonly suppression: Suppression | undefined;
   readonly before: Delivery | undefined;
   readonly message: Pick<Message, 'expiresAt'>;
   /** Of the message, as the ledger last said. */
@@ -28,7 +31,7 @@ export interface Turn {
 
 /** The end of a delivery that is not to be handed to the channel (any more), or `undefined` where it is. */
 export function endWithoutSending(turn: Turn): Delivery | undefined {
-  const { subscriber, before, message, status, now } = turn;
+  const { subscriber, suppression, before, message, status, now } = turn;
   if (status === 'cancelled') {
     return afterSkip(subscriber, before, 'The message was cancelled.', now);
   }
@@ -40,13 +43,19 @@ export function endWithoutSending(turn: Turn): Delivery | undefined {
       ? { ...skipped, outcome: 'failed', reason: `${before?.reason ?? ''} ${reason}`.trim() }
       : skipped;
   }
-  return subscriber.status === 'active'
-    ? undefined
-    : afterSkip(subscriber, before, `The subscriber is ${subscriber.status}.`, now);
+  if (subscriber.status !== 'active') {
+    return afterSkip(subscriber, before, `The subscriber is ${subscriber.status}.`, now);
+  }
+  return suppression && afterSkip(subscriber, before, suppressionNote(suppression), now);
+}
+
+function suppressionNote({ reason, detail, addedAt }: Suppression): string {
+  const since = `The address is suppressed (${reason}) since ${formatInstant(addedAt)}`;
+  return detail === undefined ? `${since}.` : `${since}: ${detail}`;
 }
 
 /** Not handed over on purpose; but who may have got it in an earlier attempt was not skipped. */
-function afterSkip(
+export function afterSkip(
   subscriber: Pick<Subscriber, 'key' | 'email'>,
   before: Delivery | undefined,
   reason: string,

@@ -43,8 +43,7 @@ export class Worker {
         return;
       }
       for (const task of tasks) {
-        await this.batchWorker.work(task.pointer);
-        await task.done();
+        await this.#end(task, await this.batchWorker.work(task.pointer));
       }
     }
   }
@@ -75,16 +74,23 @@ export class Worker {
   }
 
   async #work(task: Task): Promise<void> {
+    let isThrough = false;
     try {
-      await this.batchWorker.work(task.pointer);
+      isThrough = await this.batchWorker.work(task.pointer);
     } catch (error) {
       // A batch that was claimed keeps its lease and what was in flight: whoever claims it next decides about that. One that could not
       // be claimed has nothing but its pointer to be found by.
       this.log.error('batch.failed', { message_key: task.pointer.messageKey, err: error });
-      await task.giveBack();
-      return;
     }
-    await task.done();
+    await this.#end(task, isThrough);
+  }
+
+  /**
+   * A pointer outlives every claim that did not come to its end: a write that arrives late may leave a batch with a lease that has long
+   * ended, and looks for what was left behind have passed that moment.
+   */
+  async #end(task: Task, isThrough: boolean): Promise<void> {
+    await (isThrough ? task.done() : task.giveBack());
   }
 
   async #pause(): Promise<void> {

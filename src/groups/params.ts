@@ -2,7 +2,7 @@ import { Injectable, Param, type PipeTransform } from '@nestjs/common';
 import { InvalidInputError } from '../platform/errors/domain-error.ts';
 import { type GroupName, parseGroupName } from './group.ts';
 import { EMAIL_MAX_LENGTH } from '../platform/mail/mailbox.ts';
-import { parseEmail, type SubscriberKey, subscriberKey } from './subscriber.ts';
+import { isSubscriberKey, parseEmail, type SubscriberKey, subscriberKey } from './subscriber.ts';
 
 @Injectable()
 class GroupNamePipe implements PipeTransform<string, GroupName> {
@@ -36,8 +36,22 @@ export const SUBSCRIBER_PARAM_DOCS = {
   schema: { type: 'string', format: 'email', maxLength: EMAIL_MAX_LENGTH, example: 'ada@example.com' },
 };
 
+/** For the documentation of paths that name a suppressed address. */
+export const SUPPRESSED_PARAM_DOCS = {
+  ...SUBSCRIBER_PARAM_DOCS,
+  schema: { ...SUBSCRIBER_PARAM_DOCS.schema, example: 'grace@example.com' },
+};
+
 /** The group that the path names. */
 export const GroupParam = (): ParameterDecorator => Param('group', GroupNamePipe);
 
 /** The subscriber that the path names, as it is compared. */
 export const SubscriberParam = (): ParameterDecorator => Param('email', SubscriberKeyPipe);
+
+/** The address at which a page of a list ended. Cursors are signed, so another position is a defect. */
+export function readPosition(position: unknown): SubscriberKey {
+  if (typeof position !== 'string' || !isSubscriberKey(position)) {
+    throw new Error('A signed cursor of a list of subscribers has no address in it.');
+  }
+  return position;
+}

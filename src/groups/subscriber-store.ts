@@ -1,3 +1,4 @@
+import type { ConsentEntry, ConsentOrigin } from './consent.ts';
 import type { GroupName } from './group.ts';
 import type {
   Attributes,
@@ -13,6 +14,10 @@ export interface Newcomer {
   readonly name: string | undefined;
   readonly attributes: Attributes;
   readonly timeZone: string | undefined;
+  /** `pending` where they have to confirm first; absent: `active`. */
+  readonly status?: 'active' | 'pending';
+  /** How they came to be added, for the consent record; absent: by the API, and nothing more is known. */
+  readonly origin?: ConsentOrigin;
 }
 
 /** `exists`: the address was in the group already, and is left exactly as it was. */
@@ -33,6 +38,8 @@ export interface SubscriberChange {
   readonly name?: string | undefined;
   readonly attributes?: Attributes;
   readonly timeZone?: string | undefined;
+  /** What the change means; written into the consent record with it, both or neither. */
+  readonly consent?: ConsentEntry;
 }
 
 /** A contiguous range of a group's subscribers, both ends included, in the order of their keys. */
@@ -47,10 +54,16 @@ export interface Member {
   readonly joinedAt: Temporal.Instant;
 }
 
+/** How many active subscribers have a zone, in lower case; absent: none. */
+export interface ZoneCount {
+  readonly timeZone: string | undefined;
+  readonly count: number;
+}
+
 /** Where subscribers live. */
 export abstract class SubscriberStore {
   /**
-   * Adds each newcomer as `active`, joined at `at`, and answers for each in the order given; makes the group where there is none.
+   * Adds each newcomer, joined at `at`, says so in the consent record, and answers for each in the order given; makes the group where there is none.
    * An address that is there already (an earlier one of the same call too) is `exists`, so a second run changes nothing.
    */
   abstract add(
@@ -78,11 +91,19 @@ export abstract class SubscriberStore {
   ): Promise<Subscriber>;
 
   /**
-   * Erases the subscriber. A second run finds nobody and throws.
+   * Takes the subscriber out of the group, and says so in the consent record where `consent` is given. A second run finds nobody and throws.
    * @throws {SubscriberNotFoundError}
    * @throws {VersionMismatchError} where `expectedVersion` is given and differs.
    */
-  abstract remove(group: GroupName, key: SubscriberKey, expectedVersion?: number): Promise<void>;
+  abstract remove(
+    group: GroupName,
+    key: SubscriberKey,
+    expectedVersion?: number,
+    consent?: ConsentEntry,
+  ): Promise<void>;
+
+  /** The groups that the address is in, whatever its status there, in order of name; one that it joined a moment ago may be missing. */
+  abstract listGroups(key: SubscriberKey): Promise<readonly GroupName[]>;
 
   /** The next `limit` members after `after`, in order of key, whatever the status: dispatch cuts them into batches. */
   abstract pageMembers(
@@ -90,6 +111,9 @@ export abstract class SubscriberStore {
     after: SubscriberKey | undefined,
     limit: number,
   ): Promise<readonly Member[]>;
+
+  /** The active subscribers by zone, in no order; counted as they change, so it is quick however large the group. */
+  abstract countZones(group: GroupName): Promise<readonly ZoneCount[]>;
 
   /** Everybody who is in the range now, in order of key; a range holds one batch (at most 50), and whoever joined it since. */
   abstract readRange(group: GroupName, range: SubscriberRange): Promise<readonly Subscriber[]>;

@@ -5,6 +5,7 @@ import {
   IsArray,
   IsBoolean,
   IsIn,
+  IsIP,
   IsOptional,
   IsTimeZone,
   ValidateIf,
@@ -15,6 +16,7 @@ import { ListQuery } from '../platform/http/list-query.ts';
 import { type Fault, InvalidInputError } from '../platform/errors/domain-error.ts';
 import { EMAIL_MAX_LENGTH } from '../platform/mail/mailbox.ts';
 import { IsAttributes } from './attributes.ts';
+import { originOf } from './consent.ts';
 import {
   type Attributes,
   parseEmail,
@@ -26,10 +28,12 @@ import type { Added, Newcomer } from './subscriber-store.ts';
 
 /** Subscribers that one call may add. */
 export const ADD_MAX = 1_000;
-const NAME_MAX_LENGTH = 256;
+export const NAME_MAX_LENGTH = 256;
+const WORDING_MAX_LENGTH = 500;
+const REASON_MAX_LENGTH = 500;
 // What is longer is refused by the address rule, which says so in its own words.
-const EMAIL_TEXT_MAX_LENGTH = 4_096;
-const TIME_ZONE_FAULT = 'An IANA time zone is needed, such as Europe/Paris.';
+export const EMAIL_TEXT_MAX_LENGTH = 4_096;
+export const TIME_ZONE_FAULT = 'An IANA time zone is needed, such as Europe/Paris.';
 
 /** One subscriber to add. */
 export class NewSubscriber {
@@ -67,6 +71,28 @@ export class NewSubscriber {
   @IsOptional()
   @IsTimeZone({ message: TIME_ZONE_FAULT })
   readonly time_zone?: string | null;
+
+  @ApiPropertyOptional({
+    type: String,
+    nullable: true,
+    description: 'For the consent record: the address of the person who subscribed, as your server saw it.',
+    example: '192.0.2.1',
+  })
+  @IsOptional()
+  @IsIP(undefined, { message: 'An IP address is needed.' })
+  readonly consent_ip?: string | null;
+
+  @ApiPropertyOptional({
+    type: String,
+    nullable: true,
+    minLength: 1,
+    maxLength: WORDING_MAX_LENGTH,
+    description: 'For the consent record: what the person was shown when they agreed.',
+    example: 'Yes, send me news of the workshop.',
+  })
+  @IsOptional()
+  @IsText({ min: 1, max: WORDING_MAX_LENGTH, multiline: true })
+  readonly consent_wording?: string | null;
 }
 
 /** Many subscribers to add; each is checked and answered for itself. */
@@ -91,7 +117,7 @@ export const SUBSCRIBER_PATCH_EXAMPLES = {
   unsubscribe: { summary: 'Unsubscribe', value: { status: 'unsubscribed' } },
   resubscribe: {
     summary: 'Subscribe again, because they asked for it',
-    value: { status: 'active', resubscribe: true },
+    value: { status: 'active', resubscribe: true, reason: 'She asked for it by telephone.' },
   },
   details: {
     summary: 'Another name and other data, no time zone',
@@ -140,6 +166,17 @@ export class SubscriberPatch {
   @ValidateIf((_patch, value) => value !== undefined)
   @IsBoolean({ message: 'true or false is needed.' })
   readonly resubscribe?: boolean;
+
+  @ApiPropertyOptional({
+    type: String,
+    minLength: 1,
+    maxLength: REASON_MAX_LENGTH,
+    description: 'Why the status changes, for the consent record; needed with resubscribe.',
+    example: 'She asked for it by telephone.',
+  })
+  @ValidateIf((_patch, value) => value !== undefined)
+  @IsText({ min: 1, max: REASON_MAX_LENGTH })
+  readonly reason?: string;
 }
 
 export class SubscriberListQuery extends ListQuery {
@@ -236,6 +273,10 @@ export function readNewcomer(body: NewSubscriber): Newcomer {
     name: body.name ?? undefined,
     attributes: body.attributes ?? {},
     timeZone: body.time_zone ?? undefined,
+    origin: originOf('api', {
+      ip: body.consent_ip ?? undefined,
+      wording: body.consent_wording ?? undefined,
+    }),
   };
 }
 

@@ -49,7 +49,7 @@ export class ResubscribeRefusedError extends DomainError {
 
   constructor(status: SubscriberStatus, options?: ErrorOptions) {
     super(
-      `This subscriber is ${status}. To write to them again, send "resubscribe": true with "status": "active", and only if they asked for it.`,
+      `This subscriber is ${status}. To write to them again, send "resubscribe": true and a "reason" with "status": "active", and only if they asked for it.`,
       options,
     );
   }

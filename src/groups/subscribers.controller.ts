@@ -21,7 +21,13 @@ import { PageCursors } from '../platform/http/page-cursor.ts';
 import { GroupStore } from './group-store.ts';
 import { type GroupName, GroupNotFoundError, parseGroupName } from './group.ts';
 import { OneOrManyPipe } from './one-or-many.pipe.ts';
-import { GROUP_PARAM_DOCS, GroupParam, SUBSCRIBER_PARAM_DOCS, SubscriberParam } from './params.ts';
+import {
+  GROUP_PARAM_DOCS,
+  GroupParam,
+  readPosition,
+  SUBSCRIBER_PARAM_DOCS,
+  SubscriberParam,
+} from './params.ts';
 import { SubscriberStore } from './subscriber-store.ts';
 import {
   AddedManyView,
@@ -36,12 +42,7 @@ import {
   viewAddedMany,
   viewSubscriber,
 } from './subscriber.dto.ts';
-import {
-  isSubscriberKey,
-  ResubscribeRefusedError,
-  type SubscriberKey,
-  SubscriberNotFoundError,
-} from './subscriber.ts';
+import { ResubscribeRefusedError, type SubscriberKey, SubscriberNotFoundError } from './subscriber.ts';
 import { SubscribersService } from './subscribers.service.ts';
 
 const EXAMPLE = parseGroupName('serverless');
@@ -152,7 +153,7 @@ export class SubscribersController {
   @ApiOperation({
     summary: 'Change a subscriber',
     description:
-      'What is left out stays, null empties. Making active again who is unsubscribed, bounced or complained needs "resubscribe": true.',
+      'What is left out stays, null empties. Making active again who is unsubscribed, bounced or complained needs "resubscribe": true and a reason. Every change of the status is kept in the consent record.',
   })
   @ApiParam(SUBSCRIBER_PARAM_DOCS)
   @ApiHeader(IF_MATCH_DOCS)
@@ -183,7 +184,7 @@ export class SubscribersController {
   @ApiOperation({
     summary: 'Remove a subscriber',
     description:
-      'Erases the record. To keep somebody from being written to, set the status to unsubscribed instead.',
+      'Takes them out of the group; the consent record stays. To keep somebody from being written to, set the status to unsubscribed instead.',
   })
   @ApiParam(SUBSCRIBER_PARAM_DOCS)
   @ApiHeader(IF_MATCH_DOCS)
@@ -194,14 +195,6 @@ export class SubscribersController {
     @SubscriberParam() key: SubscriberKey,
     @IfMatch() ifVersion: number | undefined,
   ): Promise<void> {
-    await this.subscribers.remove(group, key, ifVersion);
+    await this.service.remove(group, key, ifVersion);
   }
-}
-
-/** Cursors are signed, so another position is a defect. */
-function readPosition(position: unknown): SubscriberKey {
-  if (typeof position !== 'string' || !isSubscriberKey(position)) {
-    throw new Error('A signed cursor of a list of subscribers has no address in it.');
-  }
-  return position;
 }

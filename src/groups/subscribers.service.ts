@@ -3,7 +3,9 @@ import { Clock } from '../platform/clock/clock.ts';
 import { type Fault, InvalidInputError } from '../platform/errors/domain-error.ts';
 import { VersionMismatchError } from '../platform/errors/version-mismatch-error.ts';
 import { RequestPipe } from '../platform/http/request.pipe.ts';
+import { type ConsentEntry, consentEvent, originOf } from './consent.ts';
 import type { GroupName } from './group.ts';
+import { GroupStore } from './group-store.ts';
 import { type AddedOrRefused, NewSubscriber, readNewcomer, type SubscriberPatch } from './subscriber.dto.ts';
 import { type Added, type Newcomer, type SubscriberChange, SubscriberStore } from './subscriber-store.ts';
 import {
@@ -17,6 +19,8 @@ type Checked =
   | { readonly kind: 'newcomer'; readonly newcomer: Newcomer }
   | { readonly kind: 'invalid'; readonly faults: readonly Fault[] };
 
+const NO_REASON = 'Why they are written to again is needed: it is kept in the consent record.';
+
 /** Decides who gets into a group, and how they may be changed. */
 @Injectable()
 export class SubscribersService {
@@ -24,13 +28,14 @@ export class SubscribersService {
 
   constructor(
     private readonly subscribers: SubscriberStore,
+    private readonly groups: GroupStore,
     private readonly clock: Clock,
   ) {}
 
   /** @throws {InvalidInputError} where the address cannot be used. A second call changes nothing. */
   async add(group: GroupName, body: NewSubscriber): Promise<Added> {
     const newcomer = readNewcomer(body);
-    const [added] = await this.subscribers.add(group, [newcomer], this.clock.now());
+    const [added] = await this.admit(group, [newcomer]);
     if (!added) {
       throw new Error('The store has not answered for the subscriber that it was given.');
     }
@@ -41,7 +46,7 @@ export class SubscribersService {
   async addMany(group: GroupName, items: readonly unknown[]): Promise<readonly AddedOrRefused[]> {
     const checked = await Promise.all(items.map((item, index) => this.#check(item, `/subscribers/${index}`)));
     const newcomers = checked.flatMap((item) => (item.kind === 'newcomer' ? [item.newcomer] : []));
-    const added = newcomers.length > 0 ? await this.subscribers.add(group, newcomers, this.clock.now()) : [];
+    const added = newcomers.length > 0 ? await this.admit(group, newcomers) : [];
 
     const answers = added.values();
     return checked.map((item) => {
@@ -56,6 +61,16 @@ export class SubscribersService {
     });
   }
 
+  /**
+   * Adds whoever is not there, in the order given; to a group with double opt-in as `pending`. Whoever is there stays as they are: nobody who
+   * unsubscribed is subscribed again by being added.
+   */
+  async admit(group: GroupName, newcomers: readonly Newcomer[]): Promise<readonly Added[]> {
+    const isDouble = (await this.groups.find(group))?.optIn === 'double';
+    const admitted = isDouble ? newcomers.map((newcomer) => asPending(newcomer)) : newcomers;
+    return this.subscribers.add(group, admitted, this.clock.now());
+  }
+
   /** @throws {SubscriberNotFoundError} */
   async get(group: GroupName, key: SubscriberKey): Promise<Subscriber> {
     const subscriber = await this.subscribers.find(group, key);
@@ -68,6 +83,7 @@ export class SubscribersService {
   /**
    * A second call with the same patch raises the version again and changes nothing else.
    * @throws {ResubscribeRefusedError} where it would make active again, unasked, somebody who must not be written to.
+   * @throws {InvalidInputError} where it is asked for and no reason is given.
    */
   async change(
     group: GroupName,
@@ -84,7 +100,26 @@ export class SubscribersService {
     if (isLocked && opens && patch.resubscribe !== true) {
       throw new ResubscribeRefusedError(subscriber.status);
     }
-    return this.subscribers.change(group, key, readChange(patch), subscriber.version);
+    if (isLocked && opens && patch.reason === undefined) {
+      throw new InvalidInputError([{ pointer: '/reason', detail: NO_REASON }]);
+    }
+    const change = { ...readChange(patch), ...this.#consentTo(subscriber, patch) };
+    return this.subscribers.change(group, key, change, subscriber.version);
+  }
+
+  /**
+   * Takes the subscriber out of the group; what was agreed to stays recorded.
+   * @throws {SubscriberNotFoundError}
+   * @throws {VersionMismatchError}
+   */
+  async remove(group: GroupName, key: SubscriberKey, ifVersion: number | undefined): Promise<void> {
+    const entry: ConsentEntry = { ...originOf('api'), what: 'removed', at: this.clock.now() };
+    await this.subscribers.remove(group, key, ifVersion, entry);
+  }
+
+  #consentTo(before: Subscriber, { status, reason }: SubscriberPatch): { readonly consent?: ConsentEntry } {
+    const what = status && consentEvent(before.status, status);
+    return what ? { consent: { ...originOf('api', { reason }), what, at: this.clock.now() } } : {};
   }
 
   async #check(item: unknown, pointer: string): Promise<Checked> {
@@ -104,6 +139,10 @@ export class SubscribersService {
       };
     }
   }
+}
+
+function asPending(newcomer: Newcomer): Newcomer {
+  return { ...newcomer, status: 'pending' };
 }
 
 function readChange(patch: SubscriberPatch): SubscriberChange {

@@ -7,6 +7,7 @@ import { Settings } from './config/settings.ts';
 import { SettingsModule } from './config/settings.module.ts';
 import { HealthModule } from './health/health.module.ts';
 import { PageCursors } from './http/page-cursor.ts';
+import { PublicUrl } from './http/public-url.ts';
 import { ProblemFilter } from './http/problem.filter.ts';
 import { RequestPipe } from './http/request.pipe.ts';
 import { openSigningKey, SigningKey } from './http/signing-key.ts';
@@ -25,8 +26,19 @@ import { TracingModule } from './tracing/tracing.module.ts';
     { provide: APP_FILTER, useClass: ProblemFilter },
     { provide: APP_PIPE, useClass: RequestPipe },
     PageCursors,
+    PublicUrl,
     Shutdown,
   ],
-  exports: [Clock, SigningKey, PageCursors, Shutdown, AuthModule, HealthModule, MetricsModule, TracingModule],
+  exports: [
+    Clock,
+    SigningKey,
+    PageCursors,
+    PublicUrl,
+    Shutdown,
+    AuthModule,
+    HealthModule,
+    MetricsModule,
+    TracingModule,
+  ],
 })
 export class PlatformModule {}

@@ -14,6 +14,16 @@ import { htmlToText, liquidHtmlToText } from './html-to-text.ts';
 /** To whom a mail is rendered. */
 export type Recipient = Pick<Subscriber, 'email' | 'name' | 'attributes'>;
 
+/** What templates may use beside what is known of the recipient. */
+export interface MailVariables {
+  /** Where the recipient leaves the group. */
+  readonly unsubscribe_url?: string;
+  /** Where the recipient sees all their groups. */
+  readonly preferences_url?: string;
+  /** Of the sender. */
+  readonly postal_address?: string;
+}
+
 /** What one recipient reads. */
 export interface Rendered {
   /** One line. */
@@ -40,7 +50,7 @@ export interface MergedPart {
 /** Content that is ready to be rendered, once for each recipient. */
 export interface CompiledContent {
   /** @throws {RenderError} where a template fails for this recipient; it may work for another. */
-  render(recipient: Recipient): Rendered;
+  render(recipient: Recipient, variables?: MailVariables): Rendered;
 }
 
 /** A template that parses, but fails with the data of one recipient or takes too much. */
@@ -125,8 +135,8 @@ class LiquidContent implements CompiledContent {
     this.#text ??= parseDerivedText(content.body);
   }
 
-  render(recipient: Recipient): Rendered {
-    const scope = scopeOf(recipient);
+  render(recipient: Recipient, variables: MailVariables = {}): Rendered {
+    const scope = { ...scopeOf(recipient), ...variables };
     const subject = renderPart(this.#subject, scope);
     const body = renderPart(this.#body, scope);
     const text = this.#text && renderPart(this.#text, scope);

@@ -1,9 +1,10 @@
-import { ApiProperty } from '@nestjs/swagger';
+import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import type { Group } from '../groups/group.ts';
-import { formatInstant, msBetween } from '../platform/clock/clock.ts';
+import { formatInstant, isReached, later, msBetween } from '../platform/clock/clock.ts';
 import { type Template, TEMPLATES } from './content.ts';
 import { DST_CHOICES, type MeantTime } from './meant-time.ts';
 import type { Occurrence } from './occurrence.ts';
+import { localTimeFields, PASSED, type Passed } from './local-delivery.ts';
 import {
   type Message,
   MESSAGE_STATUSES,
@@ -14,6 +15,8 @@ import {
   type OnUnknown,
   pendingCount,
 } from './message.ts';
+import { PlanView, viewPlan } from './plan-view.ts';
+import type { Plan } from './planner.ts';
 
 const EXAMPLE_KEY = '019ab0a2-7c1e-7d3a-9f65-3a1b5c8e2d47';
 
@@ -100,16 +103,33 @@ class LatencyView {
   @ApiProperty({ type: 'integer', nullable: true, description: 'Due → first attempt, in ms.', example: 12 })
   readonly first_attempt_ms!: number | null;
 
-  @ApiProperty({ type: 'integer', nullable: true, description: 'Due → last attempt, in ms.', example: 840 })
+  @ApiProperty({
+    type: 'integer',
+    nullable: true,
+    description: 'Due → last attempt, in ms; of the last wave or window, where there are such.',
+    example: 840,
+  })
   readonly last_attempt_ms!: number | null;
 
   @ApiProperty({
     type: 'integer',
     nullable: true,
-    description: 'Due → the last delivery accepted, in ms.',
+    description: 'Due → the last delivery accepted, in ms; of the last wave or window, where there are such.',
     example: 861,
   })
   readonly last_accepted_ms!: number | null;
+}
+
+/** A local time, for each subscriber in their own zone. */
+export class LocalDeliveryView {
+  @ApiProperty({ pattern: '^([01]\\d|2[0-3]):[0-5]\\d(:[0-5]\\d)?$', example: '09:00' })
+  readonly time!: string;
+
+  @ApiProperty({ format: 'date', example: '2030-03-28' })
+  readonly date!: string;
+
+  @ApiPropertyOptional({ enum: PASSED, default: 'send', example: 'send' })
+  readonly passed?: Passed;
 }
 
 class WarningView {
@@ -230,6 +250,25 @@ export class MessageView {
   readonly series!: OccurrenceView | null;
 
   @ApiProperty({
+    type: LocalDeliveryView,
+    nullable: true,
+    description:
+      'Where it goes at a local time: schedule_on is then its first wave, as far as the group is known.',
+    example: null,
+  })
+  readonly local_delivery!: LocalDeliveryView | null;
+
+  @ApiProperty({
+    format: 'date-time',
+    type: String,
+    nullable: true,
+    description:
+      'While it is being sent: the next moment at which the time of more subscribers comes, by their zone or the send window of the group; null where nobody waits for one.',
+    example: null,
+  })
+  readonly waiting_until!: string | null;
+
+  @ApiProperty({
     type: 'integer',
     nullable: true,
     description: 'By how many ms the time of a held message has passed by now; null for any other.',
@@ -296,9 +335,20 @@ export class ScheduledView extends MessageView {
 
   @ApiProperty({ description: 'What the sample answered.' })
   readonly details!: ScheduledDetails;
+
+  @ApiPropertyOptional({
+    type: PlanView,
+    description: 'With local_delivery: when it goes to whom, as the group is now.',
+  })
+  readonly plan?: PlanView;
 }
 
-export function viewMessage(message: Message, now: Temporal.Instant): MessageView {
+/** @param waitingUntil of a message that is being sent, where subscribers wait for their time. */
+export function viewMessage(
+  message: Message,
+  now: Temporal.Instant,
+  waitingUntil?: Temporal.Instant,
+): MessageView {
   const { counts, attempts } = message;
   return {
     key: message.key,
@@ -312,6 +362,8 @@ export function viewMessage(message: Message, now: Temporal.Instant): MessageVie
     scheduled_at: formatInstant(message.scheduleOn),
     time: viewTime(message.time),
     series: viewOccurrence(message.occurrence),
+    local_delivery: message.localDelivery ? localTimeFields(message.localDelivery) : null,
+    waiting_until: waitingUntil ? formatInstant(waitingUntil) : null,
     late_ms: message.status === 'held' ? msBetween(message.dueAt, now) : null,
     added_at: formatInstant(message.addedAt),
     content: message.content,
@@ -324,8 +376,8 @@ export function viewMessage(message: Message, now: Temporal.Instant): MessageVie
     },
     latency: {
       first_attempt_ms: sinceDue(message, attempts.firstAt),
-      last_attempt_ms: sinceDue(message, attempts.lastAt),
-      last_accepted_ms: sinceDue(message, attempts.lastAcceptedAt),
+      last_attempt_ms: sinceLastDue(message, attempts.lastAt),
+      last_accepted_ms: sinceLastDue(message, attempts.lastAcceptedAt),
     },
     expires_at: message.expiresAt ? formatInstant(message.expiresAt) : null,
     on_missed: message.onMissed,
@@ -356,8 +408,17 @@ function viewOccurrence(occurrence: Occurrence | undefined): OccurrenceView | nu
   return occurrence ? { key: occurrence.series, occurrence: occurrence.local.toString() } : null;
 }
 
-/** @param audience the group before the message was stored; absent where the message is the first that it sees. */
-export function answerScheduled(message: Message, audience: Group | undefined): ScheduledView {
+/**
+ * @param audience the group before the message was stored; absent where the message is the first that it sees.
+ * @param publicUrl PUBLIC_URL, where it is set.
+ * @param plan of a message with a local time.
+ */
+export function answerScheduled(
+  message: Message,
+  audience: Group | undefined,
+  publicUrl: string | undefined,
+  plan: Plan | undefined,
+): ScheduledView {
   const view = viewMessage(message, message.addedAt);
   return {
     message: ANSWERS[message.status] ?? 'The message is stored.',
@@ -368,7 +429,13 @@ export function answerScheduled(message: Message, audience: Group | undefined): 
       key: message.key,
     },
     ...view,
-    warnings: [...view.warnings, ...audienceWarnings(message, audience)],
+    ...(plan && { plan: viewPlan(plan) }),
+    warnings: [
+      ...view.warnings,
+      ...audienceWarnings(message, audience),
+      ...linkWarnings(audience, publicUrl),
+      ...(plan ? planWarnings(message, plan) : []),
+    ],
   };
 }
 
@@ -380,6 +447,11 @@ const ANSWERS: Readonly<Partial<Record<MessageStatus, string>>> = {
 
 function sinceDue(message: Message, at: Temporal.Instant | undefined): number | null {
   return at ? msBetween(message.dueAt, at) : null;
+}
+
+/** Of two waves, the later one counts: the wait between them is no lateness. */
+function sinceLastDue(message: Message, at: Temporal.Instant | undefined): number | null {
+  return at ? msBetween(later(message.dueAt, message.attempts.lastDueAt ?? message.dueAt), at) : null;
 }
 
 function statusWarnings(message: Message): readonly WarningView[] {
@@ -416,6 +488,27 @@ function setAsideWarnings({ group, key, dispatch }: Message): readonly WarningVi
       ];
 }
 
+/** What mail providers want of bulk mail, and this one will not have. */
+function linkWarnings(audience: Group | undefined, publicUrl: string | undefined): readonly WarningView[] {
+  if (audience?.kind === 'transactional') {
+    return [
+      {
+        code: 'transactional',
+        detail: `The group '${audience.name}' is transactional: its mails do not say how to unsubscribe. That is only for mail that answers what its reader did; for anything else, PUT the group with "kind": "bulk".`,
+      },
+    ];
+  }
+  return publicUrl?.startsWith('https:') === true
+    ? []
+    : [
+        {
+          code: 'no-https-link',
+          detail:
+            'The links to unsubscribe do not begin with https, so mail providers offer no button for them, and nobody elsewhere can open them. Set PUBLIC_URL to where people reach this server.',
+        },
+      ];
+}
+
 function audienceWarnings(message: Message, audience: Group | undefined): readonly WarningView[] {
   if (audience && audience.counts.active > 0) {
     return [];
@@ -426,4 +519,22 @@ function audienceWarnings(message: Message, audience: Group | undefined): readon
       detail: `Nobody in the group '${message.group}' would receive it now. Whoever is added before its time will.`,
     },
   ];
+}
+
+function planWarnings({ expiresAt }: Message, { zoneless, waves }: Plan): readonly WarningView[] {
+  const warnings: WarningView[] = [];
+  if (zoneless > 0) {
+    warnings.push({
+      code: 'no-time-zone',
+      detail: `${zoneless === 1 ? 'One subscriber has' : `${zoneless} subscribers have`} no time zone, nor has the group: they count as being in UTC. PUT the group with a time_zone to say otherwise.`,
+    });
+  }
+  const last = waves.at(-1);
+  if (expiresAt && last && isReached(expiresAt, last.at)) {
+    warnings.push({
+      code: 'expires-between-waves',
+      detail: `It expires before its last wave, ${formatInstant(last.at)}: whoever's time comes later is skipped.`,
+    });
+  }
+  return warnings;
 }

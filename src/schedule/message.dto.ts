@@ -1,12 +1,14 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import { Transform, Type } from 'class-transformer';
-import { ArrayMaxSize, IsIn, IsOptional, ValidateIf, ValidateNested } from 'class-validator';
-import { InvalidInputError } from '../platform/errors/domain-error.ts';
+import { Allow, ArrayMaxSize, IsIn, IsOptional, ValidateIf, ValidateNested } from 'class-validator';
 import { IsMailbox, MAILBOX_MAX_LENGTH } from '../platform/mail/mailbox.ts';
 import { IsText } from '../platform/http/is-plain-text.ts';
 import { ListQuery } from '../platform/http/list-query.ts';
+import { InvalidInputError } from '../platform/errors/domain-error.ts';
 import { type Template, TEMPLATES } from './content.ts';
 import { IsScheduleTime } from './is-schedule-time.ts';
+import { parseLocalTime } from './local-delivery.ts';
+import { LocalDeliveryView } from './message-view.ts';
 import {
   MESSAGE_STATUSES,
   type MessageStatus,
@@ -76,6 +78,14 @@ export const MESSAGE_BODY_EXAMPLES = {
     summary: "The sample's request: its time has passed, so it is held",
     value: { subject: 'Hello SLS workshop!', body: EXAMPLE_BODY, schedule_on: 1649753447000 },
   },
+  local: {
+    summary: 'The same local time for everyone, in the zone of each subscriber',
+    value: {
+      subject: 'Good morning!',
+      body: EXAMPLE_BODY,
+      local_delivery: { time: '08:30', date: '2030-01-01', passed: 'send' },
+    },
+  },
   liquid: {
     summary: 'A template, with a sender and an expiry',
     value: {
@@ -92,11 +102,21 @@ export const MESSAGE_BODY_EXAMPLES = {
 };
 
 export const MESSAGE_PATCH_EXAMPLES = {
+  local: {
+    summary: 'A local time, for each subscriber in their own zone',
+    value: { local_delivery: { time: '09:30', date: '2030-01-01' } },
+  },
   time: { summary: 'Another time', value: { schedule_on: '2030-01-01T10:00[Europe/Paris]' } },
   content: {
     summary: 'Another subject, and no expiry',
     value: { subject: 'Hello again, SLS workshop!', expires_at: null },
   },
+};
+
+const LOCAL_DELIVERY_DOCS = {
+  description:
+    "Instead of schedule_on: at this local time, for each subscriber in their own zone, else the group's, else UTC. Where clocks skip it, at the first instant after the gap; where they show it twice, at the first. passed says what becomes of those for whom it has passed already: send (at once) or skip.",
+  example: { time: '09:00', date: '2030-01-01', passed: 'send' },
 };
 
 /** What a message is made of, as far as a caller says it; the base of the bodies. */
@@ -200,9 +220,18 @@ export class MessageBody extends MessageFields {
   @IsText({ min: 1, max: BODY_MAX_LENGTH, multiline: true })
   readonly body!: string;
 
-  @ApiProperty({ ...TIME_SCHEMA, description: TIME_DESCRIPTION, example: EXAMPLE_TIME })
+  @ApiPropertyOptional({
+    ...TIME_SCHEMA,
+    description: `${TIME_DESCRIPTION} Needed unless local_delivery is given.`,
+    example: EXAMPLE_TIME,
+  })
+  @ValidateIf((body: MessageBody, value) => value !== undefined || body.local_delivery === undefined)
   @IsScheduleTime()
-  readonly schedule_on!: unknown;
+  readonly schedule_on?: unknown;
+
+  @ApiPropertyOptional({ type: LocalDeliveryView, ...LOCAL_DELIVERY_DOCS })
+  @Allow()
+  readonly local_delivery?: unknown;
 
   @ApiPropertyOptional({
     type: RepeatBody,
@@ -232,6 +261,10 @@ export class MessagePatch extends MessageFields {
   @ValidateIf((_patch, value) => value !== undefined)
   @IsScheduleTime()
   readonly schedule_on?: unknown;
+
+  @ApiPropertyOptional({ type: LocalDeliveryView, ...LOCAL_DELIVERY_DOCS })
+  @Allow()
+  readonly local_delivery?: unknown;
 }
 
 export class MessageListQuery extends ListQuery {
@@ -292,9 +325,13 @@ export async function readDraft(
   if (repeat) {
     refuseWithRepeat(body);
   }
-  const { at: scheduleOn, time } = repeat
-    ? { at: repeat.start.toZonedDateTime(repeat.timeZone).toInstant(), time: undefined }
-    : await read(body.schedule_on, '/schedule_on', body.dst);
+  const { scheduleOn, localDelivery, time } = repeat
+    ? {
+        scheduleOn: repeat.start.toZonedDateTime(repeat.timeZone).toInstant(),
+        localDelivery: undefined,
+        time: undefined,
+      }
+    : await readTimes(body, read);
   return {
     repeat,
     subject: body.subject,
@@ -304,6 +341,7 @@ export async function readDraft(
     from: body.from ?? undefined,
     replyTo: body.reply_to ?? undefined,
     scheduleOn,
+    localDelivery,
     time,
     expiresAt: await readExpiry(body.expires_at, read),
     onMissed: body.on_missed ?? 'hold',
@@ -312,11 +350,7 @@ export async function readDraft(
 }
 
 export async function readRedraft(patch: MessagePatch, read: ReadTime): Promise<Redraft> {
-  if (patch.dst !== undefined && patch.schedule_on === undefined) {
-    throw new InvalidInputError([{ pointer: '/dst', detail: 'It goes with a schedule_on.' }]);
-  }
-  const scheduled =
-    patch.schedule_on === undefined ? undefined : await read(patch.schedule_on, '/schedule_on', patch.dst);
+  const times = await readTimes(patch, read);
   return {
     ...(patch.subject !== undefined && { subject: patch.subject }),
     ...(patch.body !== undefined && { body: patch.body }),
@@ -324,7 +358,7 @@ export async function readRedraft(patch: MessagePatch, read: ReadTime): Promise<
     ...(patch.template !== undefined && { template: patch.template }),
     ...(patch.from !== undefined && { from: patch.from ?? undefined }),
     ...(patch.reply_to !== undefined && { replyTo: patch.reply_to ?? undefined }),
-    ...(scheduled && { scheduleOn: scheduled.at, time: scheduled.time }),
+    ...times,
     ...(patch.expires_at !== undefined && { expiresAt: await readExpiry(patch.expires_at, read) }),
     ...(patch.on_missed !== undefined && { onMissed: patch.on_missed }),
     ...(patch.on_unknown !== undefined && { onUnknown: patch.on_unknown }),
@@ -332,7 +366,16 @@ export async function readRedraft(patch: MessagePatch, read: ReadTime): Promise<
 }
 
 /** What a message may have and a series may not. */
-function refuseWithRepeat({ dst, expires_at: expiresAt }: Pick<MessageBody, 'dst' | 'expires_at'>): void {
+function refuseWithRepeat({
+  dst,
+  expires_at: expiresAt,
+  local_delivery: localDelivery,
+}: Pick<MessageBody, 'dst' | 'expires_at' | 'local_delivery'>): void {
+  if (localDelivery !== undefined) {
+    throw new InvalidInputError([
+      { pointer: '/local_delivery', detail: 'A series has schedule_on: one instant for each occurrence.' },
+    ]);
+  }
   if (dst !== undefined) {
     throw new InvalidInputError([
       { pointer: '/dst', detail: 'It is for a message that goes out once; repeat.dst_gap is for a series.' },
@@ -346,6 +389,35 @@ function refuseWithRepeat({ dst, expires_at: expiresAt }: Pick<MessageBody, 'dst
       },
     ]);
   }
+}
+
+/** One of the two ways to say when; neither where the body says nothing of it. */
+async function readTimes(
+  body: Pick<MessageBody, 'schedule_on' | 'local_delivery' | 'dst'>,
+  read: ReadTime,
+): Promise<Pick<Draft, 'scheduleOn' | 'localDelivery' | 'time'>> {
+  const { schedule_on: scheduleOn, local_delivery: localDelivery, dst } = body;
+  if (scheduleOn !== undefined && localDelivery !== undefined) {
+    throw new InvalidInputError([
+      {
+        pointer: '/local_delivery',
+        detail: 'A message has schedule_on or local_delivery, not both: one instant, or one local time.',
+      },
+    ]);
+  }
+  if (scheduleOn === undefined) {
+    if (dst !== undefined) {
+      throw new InvalidInputError([{ pointer: '/dst', detail: 'It goes with a schedule_on.' }]);
+    }
+    return {
+      scheduleOn: undefined,
+      localDelivery:
+        localDelivery === undefined ? undefined : parseLocalTime(localDelivery, '/local_delivery'),
+      time: undefined,
+    };
+  }
+  const { at, time } = await read(scheduleOn, '/schedule_on', dst);
+  return { scheduleOn: at, localDelivery: undefined, time };
 }
 
 /** The bounds that a list is asked for, each absent where it is not given. */

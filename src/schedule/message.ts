@@ -17,6 +17,7 @@ import { formatInstant } from '../platform/clock/clock.ts';
 import { DomainError } from '../platform/errors/domain-error.ts';
 import type { Brand } from '../platform/ids/brand.ts';
 import type { Template } from './content.ts';
+import type { LocalDelivery } from './local-delivery.ts';
 import type { MeantTime } from './meant-time.ts';
 import type { MessageTags } from './message-tags.ts';
 import type { Occurrence } from './occurrence.ts';
@@ -96,6 +97,8 @@ export interface Attempts {
   readonly firstAt: Temporal.Instant | undefined;
   readonly lastAt: Temporal.Instant | undefined;
   readonly lastAcceptedAt: Temporal.Instant | undefined;
+  /** The latest moment from which a delivery that was attempted could go: its wave, or the start of the send window. */
+  readonly lastDueAt: Temporal.Instant | undefined;
 }
 
 /** The right to work on something until a moment; whoever holds the token may write, nobody else. */
@@ -116,7 +119,7 @@ export interface Message {
   readonly status: MessageStatus;
   /** Why it has this status, where that is not plain; for people. */
   readonly reason: string | undefined;
-  /** When it was asked to go out. */
+  /** When it was asked to go out; with `localDelivery`, when its first wave goes. */
   readonly scheduleOn: Temporal.Instant;
   /** What was meant by that, where it is a local time. */
   readonly time: MeantTime | undefined;
@@ -125,6 +128,8 @@ export interface Message {
   /** From when its lateness counts: `scheduleOn`, or the moment at which somebody released it after that. */
   readonly dueAt: Temporal.Instant;
   readonly addedAt: Temporal.Instant;
+  /** Absent where it goes to everybody at the same time. */
+  readonly localDelivery: LocalDelivery | undefined;
   /** Nothing of it is sent from this moment on. */
   readonly expiresAt: Temporal.Instant | undefined;
   readonly onMissed: OnMissed;

@@ -1,5 +1,6 @@
 import { formatInstant, isReached, msBetween } from '../platform/clock/clock.ts';
 import { assertNever } from '../platform/errors/assert-never.ts';
+import { earliestWave } from './local-delivery.ts';
 import type { Message } from './message.ts';
 import { formatDuration } from './schedule-time.ts';
 
@@ -11,14 +12,14 @@ export type Verdict =
 
 /** Status and wake of a message that has not begun, by the same rule. */
 export function placeInTime(
-  times: Pick<Message, 'dueAt' | 'onMissed' | 'expiresAt' | 'occurrence'>,
+  times: Pick<Message, 'dueAt' | 'onMissed' | 'expiresAt' | 'occurrence' | 'localDelivery'>,
   now: Temporal.Instant,
   graceMs: number,
 ): Pick<Message, 'status' | 'reason' | 'wakeAt'> {
   const verdict = judgeLateness(times, now, graceMs);
   switch (verdict.kind) {
     case 'go':
-      return { status: 'scheduled', reason: undefined, wakeAt: times.dueAt };
+      return { status: 'scheduled', reason: undefined, wakeAt: firstWake(times) };
     case 'hold':
       return { status: 'held', reason: verdict.reason, wakeAt: undefined };
     case 'skip':
@@ -26,6 +27,12 @@ export function placeInTime(
     default:
       return assertNever(verdict);
   }
+}
+
+/** Before its first wave, because until then somebody may come whose wave is earlier. */
+function firstWake({ dueAt, localDelivery }: Pick<Message, 'dueAt' | 'localDelivery'>): Temporal.Instant {
+  const earliest = localDelivery ? earliestWave(localDelivery) : dueAt;
+  return isReached(earliest, dueAt) ? earliest : dueAt;
 }
 
 /**

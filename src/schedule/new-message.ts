@@ -10,7 +10,7 @@ type Origin = Pick<
   Message,
   'group' | 'subject' | 'from' | 'replyTo' | 'scheduleOn' | 'time' | 'expiresAt' | 'onMissed' | 'onUnknown'
 > &
-  Partial<Pick<Message, 'key' | 'occurrence'>>;
+  Partial<Pick<Message, 'key' | 'occurrence' | 'localDelivery'>>;
 
 /**
  * A message that has not begun: scheduled, or what the missed rule makes of its time.
@@ -24,7 +24,7 @@ export function newMessage(
 ): Message {
   const { group, subject, from, replyTo, scheduleOn, time, expiresAt, onMissed, onUnknown } = origin;
   requireExpiryAfterTime(scheduleOn, expiresAt, now);
-  const { key = newMessageKey(), occurrence } = origin;
+  const { key = newMessageKey(), occurrence, localDelivery } = origin;
   return {
     key,
     group,
@@ -38,6 +38,7 @@ export function newMessage(
     occurrence,
     dueAt: scheduleOn,
     addedAt: now,
+    localDelivery,
     expiresAt,
     onMissed,
     onUnknown,
@@ -54,8 +55,8 @@ export function newMessage(
     },
     retry: undefined,
     counts: { subscribers: 0, sent: 0, failed: 0, skipped: 0, unknown: 0 },
-    attempts: { firstAt: undefined, lastAt: undefined, lastAcceptedAt: undefined },
-    ...placeInTime({ dueAt: scheduleOn, onMissed, expiresAt, occurrence }, now, graceMs),
+    attempts: { firstAt: undefined, lastAt: undefined, lastAcceptedAt: undefined, lastDueAt: undefined },
+    ...placeInTime({ dueAt: scheduleOn, onMissed, expiresAt, occurrence, localDelivery }, now, graceMs),
   };
 }
 
@@ -74,7 +75,10 @@ export function requireExpiryAfterTime(
   }
   if (isReached(expiresAt, scheduleOn) || isReached(expiresAt, now)) {
     throw new InvalidInputError([
-      { pointer: '/expires_at', detail: 'It must come after schedule_on, and after now.' },
+      {
+        pointer: '/expires_at',
+        detail: 'It must come after schedule_on (or the first wave of local_delivery), and after now.',
+      },
     ]);
   }
 }

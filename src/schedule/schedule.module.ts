@@ -1,4 +1,5 @@
 import { Module } from '@nestjs/common';
+import { Planner } from './planner.ts';
 import { ScheduleController } from './schedule.controller.ts';
 import { ScheduleService } from './schedule.service.ts';
 import { SeriesController } from './series.controller.ts';
@@ -12,6 +13,7 @@ import { SystemZoneRules, ZoneRules } from './zone-rules.ts';
 @Module({
   controllers: [ScheduleController, SeriesController],
   providers: [
+    Planner,
     ScheduleService,
     SeriesService,
     TimePreview,
@@ -19,6 +21,6 @@ import { SystemZoneRules, ZoneRules } from './zone-rules.ts';
     WakeSignal,
     { provide: ZoneRules, useClass: SystemZoneRules },
   ],
-  exports: [ScheduleService, SeriesService, WakeSignal, ZoneRules],
+  exports: [Planner, ScheduleService, SeriesService, WakeSignal, ZoneRules],
 })
 export class ScheduleModule {}

@@ -16,6 +16,7 @@ import {
   type SealedContent,
   sealContent,
 } from './content.ts';
+import { type LocalTime, localTimeFields } from './local-delivery.ts';
 import { type MessageChange, MessageStore } from './message-store.ts';
 import { messageTags } from './message-tags.ts';
 import { type MeantTime, resolveAnew } from './meant-time.ts';
@@ -39,13 +40,16 @@ import { newMessage, requireExpiryAfterTime, sealOf } from './new-message.ts';
 import { announceSeries, newSeries, occurrenceMessage } from './new-series.ts';
 import type { Recurrence } from './recurrence.ts';
 import type { Retired } from './series.ts';
+import { Planner } from './planner.ts';
 import { WakeSignal } from './wake-signal.ts';
 import { ZoneRules } from './zone-rules.ts';
 
 /** A message to be. */
 export interface Draft extends Content {
-  readonly scheduleOn: Temporal.Instant;
-  /** What was meant by that, where it is a local time. */
+  /** Absent where `localDelivery` says when. */
+  readonly scheduleOn: Temporal.Instant | undefined;
+  readonly localDelivery?: LocalTime | undefined;
+  /** What was meant by `scheduleOn`, where it is a local time. */
   readonly time: MeantTime | undefined;
   readonly expiresAt: Temporal.Instant | undefined;
   readonly onMissed: OnMissed;
@@ -85,6 +89,7 @@ export class ScheduleService {
   constructor(
     private readonly messages: MessageStore,
     private readonly groups: GroupStore,
+    private readonly planner: Planner,
     private readonly wakes: WakeSignal,
     private readonly tracing: Tracing,
     private readonly rules: ZoneRules,
@@ -104,9 +109,15 @@ export class ScheduleService {
     const series = draft.repeat && newSeries(group, draft, draft.repeat, { seal, rules: this.rules, now });
     const message = series
       ? occurrenceMessage(series, this.rules, now, this.settings.missedGraceMs)
-      : newMessage({ ...draft, group }, seal, now, this.settings.missedGraceMs);
+      : newMessage(
+          { ...draft, ...(await this.#timesOf(group, draft, now)), group },
+          seal,
+          now,
+          this.settings.missedGraceMs,
+        );
     const audience = await this.groups.find(group);
-    const answer = JSON.stringify(answerScheduled(message, audience));
+    const plan = message.localDelivery && (await this.planner.plan(message));
+    const answer = JSON.stringify(answerScheduled(message, audience, this.settings.publicUrl, plan));
 
     const idempotency =
       idempotencyKey === undefined
@@ -166,8 +177,10 @@ export class ScheduleService {
         throw new MessageStatusConflictError(message.status, 'changed');
       }
       const now = this.clock.now();
-      const after = { ...message, ...redraft };
-      if ('scheduleOn' in redraft || 'expiresAt' in redraft) {
+      const isMoved = redraft.scheduleOn !== undefined || redraft.localDelivery !== undefined;
+      const times = isMoved ? await this.#timesOf(group, redraft, now) : undefined;
+      const after = { ...message, ...pick(redraft), ...times };
+      if (times || 'expiresAt' in redraft) {
         requireExpiryAfterTime(after.scheduleOn, after.expiresAt, now);
       }
       const content = touchesContent(redraft)
@@ -179,11 +192,12 @@ export class ScheduleService {
           ...pick(redraft),
           tags: messageTags(after),
           ...(content && { content: sealOf(content, redraft.template ?? message.content.template) }),
-          ...(redraft.scheduleOn && { dueAt: redraft.scheduleOn, occurrence: withoutFollower(message) }),
-          ...(redraft.scheduleOn &&
+          ...times,
+          ...(times && { dueAt: times.scheduleOn, occurrence: withoutFollower(message) }),
+          ...(times &&
             message.status !== 'paused' &&
             placeInTime(
-              { ...after, dueAt: redraft.scheduleOn, occurrence: withoutFollower(message) },
+              { ...after, dueAt: times.scheduleOn, occurrence: withoutFollower(message) },
               now,
               this.settings.missedGraceMs,
             )),
@@ -372,6 +386,26 @@ export class ScheduleService {
     }
   }
 
+  /** When a message begins that is drafted so, and whether each subscriber's zone decides. */
+  async #timesOf(
+    group: GroupName,
+    { scheduleOn, localDelivery: local, time }: Pick<Redraft, 'scheduleOn' | 'localDelivery' | 'time'>,
+    now: Temporal.Instant,
+  ): Promise<Times> {
+    if (local) {
+      const since = Temporal.Instant.fromEpochMilliseconds(now.epochMilliseconds); // as it is once stored
+      return {
+        scheduleOn: await this.planner.firstSending(group, local, since),
+        localDelivery: { ...local, since, missedBefore: undefined },
+        time: undefined,
+      };
+    }
+    if (!scheduleOn) {
+      throw new Error('A draft says neither when to send nor at which local time.');
+    }
+    return { scheduleOn, localDelivery: undefined, time };
+  }
+
   #resumption(message: Message): MessageChange {
     const now = this.clock.now();
     if (message.dispatch.begunAt) {
@@ -423,6 +457,8 @@ function retrySetAside({ dispatch }: Message): Retry | undefined {
   return dispatch.batchesSetAside > 0 ? { outcomes: [], through: undefined } : undefined;
 }
 
+type Times = Pick<Message, 'scheduleOn' | 'localDelivery' | 'time'>;
+
 interface Decision {
   readonly change: MessageChange;
   readonly content?: SealedContent | undefined;
@@ -432,16 +468,25 @@ export function touchesContent(redraft: object): boolean {
   return ['subject', 'body', 'text', 'template', 'from', 'replyTo'].some((field) => field in redraft);
 }
 
-/** What of a redraft stands in the record itself. */
-function pick({ body: _body, text: _text, template: _template, ...recorded }: Redraft): MessageChange {
+/** What of a redraft stands in the record itself, but for its times. */
+function pick({
+  body: _body,
+  text: _text,
+  template: _template,
+  scheduleOn: _scheduleOn,
+  localDelivery: _localDelivery,
+  time: _time,
+  ...recorded
+}: Redraft): Omit<MessageChange, keyof Times> {
   return recorded;
 }
 
 function fingerprint(draft: Draft, content: SealedContent): string {
+  const local = draft.localDelivery && JSON.stringify(localTimeFields(draft.localDelivery));
   const repeat = draft.repeat && JSON.stringify(draft.repeat);
   const parts = [
     content.sha256,
-    draft.scheduleOn,
+    draft.scheduleOn ?? local,
     draft.expiresAt,
     draft.onMissed,
     draft.onUnknown,

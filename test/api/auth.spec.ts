@@ -19,12 +19,19 @@ const NEEDED: Readonly<Record<string, Needed>> = {
   'GET /v1/groups/{group}': 'reader',
   'PUT /v1/groups/{group}': 'admin',
   'DELETE /v1/groups/{group}': 'admin',
+  'POST /v1/suppressions': 'sender',
+  'GET /v1/suppressions': 'reader',
+  'GET /v1/suppressions/{email}': 'reader',
+  'DELETE /v1/suppressions/{email}': 'admin',
   ...underBothPaths({
     'POST …/subscribers': 'sender',
     'GET …/subscribers': 'reader',
     'GET …/subscribers/{email}': 'reader',
     'PATCH …/subscribers/{email}': 'sender',
     'DELETE …/subscribers/{email}': 'sender',
+    'GET …/subscribers/{email}/consent': 'reader',
+    'GET …/consent': 'reader',
+    'GET …/consent/export': 'reader',
     'POST …/schedule': 'sender',
     'GET …/schedule': 'reader',
     'GET …/schedule/{key}': 'reader',
@@ -42,11 +49,13 @@ const NEEDED: Readonly<Record<string, Needed>> = {
   'GET /outbox': 'reader',
   'GET /outbox/{message_key}/{hash}': 'reader',
   'GET /outbox/{message_key}/{hash}/raw': 'reader',
+  'GET /u/{token}': 'nobody',
+  'POST /u/{token}': 'nobody',
   'GET /': 'nobody',
   'GET /openapi.json': 'nobody',
   'GET /docs': 'nobody',
 };
-const PAGES = /^GET \/(?:outbox|openapi\.json|docs|$)/;
+const PAGES = /^(?:GET \/(?:outbox|openapi\.json|docs|$)|(?:GET|POST) \/[ucp]\/\{token\})/;
 
 const HOLDERS = ['nobody', 'reader', 'sender', 'admin'] as const;
 

@@ -8,6 +8,15 @@ const SETTINGS = {
   reply_to: 'help@example.com',
   time_zone: 'Europe/Paris',
   max_send_rate: 2.5,
+  kind: 'transactional',
+  opt_in: 'double',
+  display_name: 'Freunde der Brücke',
+  list_help: 'https://example.com/help',
+  list_owner: 'mailto:owner@example.com',
+  unsubscribe_mailto: 'leave@example.com',
+  postal_address: 'Example Ltd\n1 Example Street',
+  language: 'de',
+  send_window: { from: '22:00', to: '06:30', days: ['mo', 'fr'], zone: 'subscriber' },
 };
 const LATER = { subject: 'Later', body: '<p>Later</p>', schedule_on: '2100-01-01T00:00:00Z' };
 
@@ -44,6 +53,15 @@ describe('PUT /v1/groups/{group}', () => {
       reply_to: null,
       time_zone: 'Asia/Tokyo',
       max_send_rate: null,
+      kind: 'bulk',
+      opt_in: 'single',
+      display_name: null,
+      list_help: null,
+      list_owner: null,
+      unsubscribe_mailto: null,
+      postal_address: null,
+      language: null,
+      send_window: null,
       version: 2,
     });
   });

@@ -231,7 +231,7 @@ describe('PATCH …/subscribers/{email}', () => {
 
       const unasked = await app.request('PATCH', `${path}/ada@example.com`, { body: { status: 'active' } });
       const asked = await app.request('PATCH', `${path}/ada@example.com`, {
-        body: { status: 'active', resubscribe: true },
+        body: { status: 'active', resubscribe: true, reason: 'She asked for it.' },
       });
 
       expect(unasked.status).toBe(409);

@@ -54,6 +54,8 @@ describe(`Swagger UI in a browser${hasChromium ? '' : ` (skipped: there is no ${
     expect(await page.locator('.opblock-tag > a').allInnerTexts()).toEqual([
       'groups',
       'subscribers',
+      'consent',
+      'suppressions',
       'messages',
       'deliveries',
       'health',

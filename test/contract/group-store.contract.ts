@@ -1,10 +1,19 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { GroupInUseError, GroupNotFoundError, type GroupSettings } from '../../src/groups/group.ts';
+import { parseSendWindow } from '../../src/groups/send-window.ts';
 import { SUBSCRIBER_STATUSES } from '../../src/groups/subscriber.ts';
 import { plusMs } from '../../src/platform/clock/clock.ts';
 import { VersionMismatchError } from '../../src/platform/errors/version-mismatch-error.ts';
 import type { MessageStatus } from '../../src/schedule/message.ts';
-import { aDelivery, aGroupName, aKey, aNewcomer, anInstant, aSealedContent } from '../support/builders.ts';
+import {
+  aDelivery,
+  aGroupName,
+  aKey,
+  aNewcomer,
+  anInstant,
+  aSealedContent,
+  groupSettings,
+} from '../support/builders.ts';
 import type { Engine, OpenEngine } from './engine.ts';
 import {
   answersOf,
@@ -25,13 +34,17 @@ const SETTINGS: GroupSettings = {
   replyTo: 'office@example.com',
   timeZone: 'Europe/Paris',
   maxSendRate: 0.5,
+  kind: 'transactional',
+  optIn: 'double',
+  displayName: 'Freunde der Brücke',
+  listHelp: 'https://example.com/help',
+  listOwner: 'mailto:owner@example.com',
+  unsubscribeMailto: 'leave@example.com',
+  postalAddress: 'Example Ltd\n1 Example Street',
+  language: 'de',
+  sendWindow: parseSendWindow({ from: '22:00', to: '06:30', days: ['mo', 'fr'], zone: 'subscriber' }, ''),
 };
-const NO_SETTINGS: GroupSettings = {
-  from: undefined,
-  replyTo: undefined,
-  timeZone: undefined,
-  maxSendRate: undefined,
-};
+const NO_SETTINGS = groupSettings();
 
 export function describeGroupStore(openEngine: OpenEngine): void {
   describe('GroupStore', () => {
@@ -71,10 +84,7 @@ export function describeGroupStore(openEngine: OpenEngine): void {
         expect(created).toBe(false);
         expect(group).toEqual({
           name: GROUP,
-          from: undefined,
-          replyTo: 'new@example.com',
-          timeZone: undefined,
-          maxSendRate: undefined,
+          ...groupSettings({ replyTo: 'new@example.com' }),
           addedAt: anInstant(),
           version: 2,
           counts: NOBODY,

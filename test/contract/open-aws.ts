@@ -1,9 +1,12 @@
+import { AwsConsentStore } from '../../src/engines/aws/consent-store.ts';
 import { AwsDeliveryStore } from '../../src/engines/aws/delivery-store.ts';
 import { AwsGroupStore } from '../../src/engines/aws/group-store.ts';
+import { AwsImportStore } from '../../src/engines/aws/import-store.ts';
 import { AwsMessageStore } from '../../src/engines/aws/message-store.ts';
 import { AwsRateStore } from '../../src/engines/aws/rate-store.ts';
 import { AwsSeriesStore } from '../../src/engines/aws/series-store.ts';
 import { AwsSubscriberStore } from '../../src/engines/aws/subscriber-store.ts';
+import { AwsSuppressionStore } from '../../src/engines/aws/suppression-store.ts';
 import { SqsWorkQueue } from '../../src/engines/aws/work-queue.ts';
 import { parseSettings } from '../../src/platform/config/settings.ts';
 import { Log } from '../../src/platform/logging/log.ts';
@@ -27,6 +30,9 @@ export function openAwsOn(ground: Pick<AwsGround, 'clients' | 'names' | 'close'>
   return {
     groups: new AwsGroupStore(clients, names, clock),
     subscribers: new AwsSubscriberStore(clients, names),
+    suppressions: new AwsSuppressionStore(clients, names),
+    consents: new AwsConsentStore(clients, names),
+    imports: new AwsImportStore(clients, names),
     messages: new AwsMessageStore(clients, names, clock),
     series: new AwsSeriesStore(clients, names, clock),
     deliveries: new AwsDeliveryStore(clients, names),

@@ -1,13 +1,16 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { SqliteConsentStore } from '../../src/engines/sqlite/consent-store.ts';
 import { SqliteDeliveryStore } from '../../src/engines/sqlite/delivery-store.ts';
 import { SqliteGroupStore } from '../../src/engines/sqlite/group-store.ts';
+import { SqliteImportStore } from '../../src/engines/sqlite/import-store.ts';
 import { SqliteMessageStore } from '../../src/engines/sqlite/message-store.ts';
 import { SqliteRateStore } from '../../src/engines/sqlite/rate-store.ts';
 import { SqliteDatabase } from '../../src/engines/sqlite/sqlite-database.ts';
 import { SqliteSeriesStore } from '../../src/engines/sqlite/series-store.ts';
 import { SqliteSubscriberStore } from '../../src/engines/sqlite/subscriber-store.ts';
+import { SqliteSuppressionStore } from '../../src/engines/sqlite/suppression-store.ts';
 import { SqliteWorkQueue } from '../../src/engines/sqlite/work-queue.ts';
 import { anInstant } from '../support/builders.ts';
 import { ManualClock } from '../support/manual-clock.ts';
@@ -26,6 +29,9 @@ export async function openSqlite(): Promise<SqliteEngine> {
   return {
     groups: new SqliteGroupStore(database, clock),
     subscribers: new SqliteSubscriberStore(database),
+    suppressions: new SqliteSuppressionStore(database),
+    consents: new SqliteConsentStore(database),
+    imports: new SqliteImportStore(database, join(folder, 'imports')),
     messages: new SqliteMessageStore(database),
     series: new SqliteSeriesStore(database),
     deliveries: new SqliteDeliveryStore(database),

@@ -7,12 +7,14 @@ import {
 } from '../../src/groups/subscriber.ts';
 import { plusMs } from '../../src/platform/clock/clock.ts';
 import { VersionMismatchError } from '../../src/platform/errors/version-mismatch-error.ts';
-import { addresses, aGroupName, aKey, aNewcomer, anInstant } from '../support/builders.ts';
+import { addresses, aGroupName, aKey, aNewcomer, anInstant, groupSettings } from '../support/builders.ts';
+import { until } from '../support/until.ts';
 import type { Engine, OpenEngine } from './engine.ts';
 import { answersOf, at, atOnce, faultsOf, readPages } from './steps.ts';
 
 const GROUP = aGroupName();
 const OTHER = aGroupName('other');
+const INDEX_LIMIT_MS = 20_000;
 
 // In the order of their bytes: every engine must sort so, because ranges are compared with each other.
 const SORTED = [
@@ -106,13 +108,7 @@ export function describeSubscriberStore(openEngine: OpenEngine): void {
       });
 
       it('leaves a group that is there as it is', async () => {
-        const settings = {
-          from: 'a@example.com',
-          replyTo: undefined,
-          timeZone: undefined,
-          maxSendRate: undefined,
-        };
-        const { group } = await engine.groups.put(GROUP, settings);
+        const { group } = await engine.groups.put(GROUP, groupSettings({ from: 'a@example.com' }));
 
         await add('ada@example.com');
 
@@ -365,6 +361,25 @@ export function describeSubscriberStore(openEngine: OpenEngine): void {
       });
     });
 
+    it('says in which groups an address is, and in no other', async () => {
+      await add('ada@example.com', 'bob@example.com');
+      await engine.subscribers.add(OTHER, [aNewcomer('ada@example.com')], anInstant());
+      await engine.suppressions.add({
+        subscriber: aKey(),
+        reason: 'manual',
+        detail: undefined,
+        addedAt: anInstant(),
+      });
+
+      const groups = await until('The index has both groups', INDEX_LIMIT_MS, async () => {
+        const found = await engine.subscribers.listGroups(aKey());
+        return found.length === 2 ? found : undefined;
+      });
+
+      expect(groups).toEqual([OTHER, GROUP]);
+      expect(await engine.subscribers.listGroups(aKey('cyd@example.com'))).toEqual([]);
+    });
+
     describe('pageMembers', () => {
       it.each([1, 2, 3, SORTED.length, 50])(
         'pages through everybody once, in order of key, by %d',
@@ -397,6 +412,65 @@ export function describeSubscriberStore(openEngine: OpenEngine): void {
         const members = await engine.subscribers.pageMembers(GROUP, undefined, 999);
 
         expect(members.map(({ key }) => key)).toEqual(addresses(999));
+      });
+    });
+
+    describe('countZones', () => {
+      async function counted(): Promise<Readonly<Record<string, number>>> {
+        const zones = await engine.subscribers.countZones(GROUP);
+        return Object.fromEntries(zones.map(({ timeZone, count }) => [timeZone ?? 'none', count]));
+      }
+
+      it('counts the active subscribers of each zone, whatever case it was given in, and those without one', async () => {
+        const zones = ['Europe/Paris', 'europe/paris', 'Asia/Tokyo', undefined, undefined];
+        const newcomers = addresses(5).map((email, index) => aNewcomer(email, { timeZone: zones[index] }));
+        await engine.subscribers.add(aGroupName('other'), newcomers, anInstant());
+        await engine.subscribers.add(GROUP, newcomers, anInstant());
+        await engine.subscribers.add(GROUP, newcomers, anInstant());
+
+        expect(await counted()).toEqual({ 'europe/paris': 2, 'asia/tokyo': 1, none: 2 });
+      });
+
+      it('follows whoever comes, leaves, moves, or is not written to any more', async () => {
+        expect(await counted()).toEqual({});
+        const newcomers = addresses(6).map((email) => aNewcomer(email, { timeZone: 'Europe/Paris' }));
+        const [first, second, third, fourth, fifth] = newcomers.map(({ email }) => aKey(email));
+        const { subscribers } = engine;
+        await subscribers.add(GROUP, newcomers.slice(0, 3), anInstant());
+        expect(await counted()).toEqual({ 'europe/paris': 3 });
+
+        await subscribers.add(GROUP, newcomers, anInstant());
+        await subscribers.change(GROUP, aKey(first), { timeZone: 'Asia/Tokyo' }, 1);
+        await subscribers.change(GROUP, aKey(second), { status: 'unsubscribed' }, 1);
+        await subscribers.change(GROUP, aKey(second), { timeZone: 'Asia/Tokyo' }, 2);
+        await subscribers.change(GROUP, aKey(third), { status: 'bounced', timeZone: undefined }, 1);
+        await subscribers.change(GROUP, aKey(third), { status: 'active' }, 2);
+        await subscribers.change(GROUP, aKey(fourth), { name: 'Ada' }, 1);
+        await subscribers.remove(GROUP, aKey(fifth));
+        await subscribers.remove(GROUP, aKey(second));
+
+        expect(await counted()).toEqual({ 'asia/tokyo': 1, none: 1, 'europe/paris': 2 });
+      });
+
+      it('is right after many have changed at once', async () => {
+        await add(...addresses(20));
+
+        await atOnce(20, async (index) =>
+          engine.subscribers.change(GROUP, aKey(addresses(20)[index]), { timeZone: 'Asia/Tokyo' }, 1),
+        );
+
+        expect(await counted()).toEqual({ 'asia/tokyo': 20 });
+      });
+
+      it('forgets everybody with the group', async () => {
+        await add(...addresses(3));
+        expect(await counted()).toEqual({ none: 3 });
+
+        await engine.groups.remove(GROUP);
+        expect(await counted()).toEqual({});
+        await add('ada@example.com');
+
+        expect(await counted()).toEqual({ none: 1 });
       });
     });
 

@@ -1,5 +1,7 @@
 import { randomUUID } from 'node:crypto';
+import { HttpAdapterHost } from '@nestjs/core';
 import pino from 'pino';
+import { Links } from '../../src/consent/links.ts';
 import { BatchWorker } from '../../src/delivery/batch-worker.ts';
 import { Channel, type Mail, type SendResult } from '../../src/delivery/channels/channel.ts';
 import { DeliveryMetrics } from '../../src/delivery/delivery-metrics.ts';
@@ -9,12 +11,15 @@ import { MailMakers } from '../../src/delivery/mail-maker.ts';
 import { MessageStopper } from '../../src/delivery/message-stopper.ts';
 import { Pacer } from '../../src/delivery/rate/pacer.ts';
 import { Worker } from '../../src/delivery/worker.ts';
-import { type Environment, parseSettings } from '../../src/platform/config/settings.ts';
+import { type Environment, parseSettings, type Settings } from '../../src/platform/config/settings.ts';
+import { PublicUrl } from '../../src/platform/http/public-url.ts';
+import { SigningKey } from '../../src/platform/http/signing-key.ts';
 import { Shutdown } from '../../src/platform/lifecycle/shutdown.ts';
 import { Metrics } from '../../src/platform/metrics/metrics.ts';
 import { Tracing } from '../../src/platform/tracing/tracing.ts';
 import { Log } from '../../src/platform/logging/log.ts';
 import type { Delivery } from '../../src/delivery/delivery.ts';
+import { Planner } from '../../src/schedule/planner.ts';
 import { type Draft, ScheduleService } from '../../src/schedule/schedule.service.ts';
 import { SeriesService } from '../../src/schedule/series.service.ts';
 import { WakeSignal } from '../../src/schedule/wake-signal.ts';
@@ -62,6 +67,11 @@ export class FakeChannel extends Channel {
   }
 }
 
+/** Links that this process signs, and no server opens. */
+function linksOf(settings: Settings): Links {
+  return new Links(new SigningKey(Buffer.alloc(32, 1)), new PublicUrl(settings, new HttpAdapterHost()));
+}
+
 /** Everything that delivers, on an engine and a channel that a test can look into; time is driven, nothing runs by itself. */
 export class Belfry {
   readonly group = aGroupName();
@@ -74,7 +84,7 @@ export class Belfry {
   readonly channel: FakeChannel;
 
   constructor(engine: Engine, channel = new FakeChannel(), env: Environment = {}) {
-    const { groups, subscribers, messages, deliveries, queue, clock } = engine;
+    const { groups, subscribers, suppressions, messages, deliveries, queue, clock } = engine;
     const settings = parseSettings(env);
     const log = new Log(pino({ level: 'silent' }));
     const wakes = new WakeSignal();
@@ -83,7 +93,17 @@ export class Belfry {
     this.engine = engine;
     this.channel = channel;
     this.shutdown = new Shutdown(clock, settings, log);
-    this.schedule = new ScheduleService(messages, groups, wakes, tracing, systemZoneRules, clock, settings);
+    const planner = new Planner(groups, subscribers);
+    this.schedule = new ScheduleService(
+      messages,
+      groups,
+      planner,
+      wakes,
+      tracing,
+      systemZoneRules,
+      clock,
+      settings,
+    );
     this.series = new SeriesService(
       engine.series,
       messages,
@@ -104,14 +124,26 @@ export class Belfry {
       settings,
       log,
     );
-    this.scanner = new DueScanner(messages, this.series, dispatcher, wakes, metrics, clock, settings, log);
+    this.scanner = new DueScanner(
+      messages,
+      this.series,
+      planner,
+      dispatcher,
+      wakes,
+      metrics,
+      clock,
+      settings,
+      log,
+    );
     const batchWorker = new BatchWorker(
       messages,
       deliveries,
       subscribers,
+      suppressions,
+      groups,
       queue,
       channel,
-      new MailMakers(messages, groups, settings),
+      new MailMakers(messages, groups, linksOf(settings), settings),
       new MessageStopper(messages, log),
       new Pacer(engine.rates, groups, channel, this.shutdown, clock, settings, log),
       metrics,

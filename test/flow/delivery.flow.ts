@@ -6,9 +6,12 @@ import { StoreUnavailableError } from '../../src/platform/errors/domain-error.ts
 import { parseSettings } from '../../src/platform/config/settings.ts';
 import type { Engine, OpenEngine } from '../contract/engine.ts';
 import { addresses, aKey, anInstant } from '../support/builders.ts';
+import { until } from '../support/until.ts';
 import { Belfry, FakeChannel } from './belfry.ts';
 
 const LEASE_MS = parseSettings({}).leaseMs;
+// SQS gives out again after five seconds of its own clock what was given back.
+const GIVEN_BACK_LIMIT_MS = 15 * SECOND_MS;
 
 /** What Belfry does with a message from its time to its last delivery, whatever the engine. */
 export function describeDeliveryFlow(openEngine: OpenEngine): void {
@@ -76,6 +79,7 @@ export function describeDeliveryFlow(openEngine: OpenEngine): void {
           firstAt: plusMs(anInstant(), 1_500),
           lastAt: plusMs(anInstant(), 1_500),
           lastAcceptedAt: plusMs(anInstant(), 1_500),
+          lastDueAt: anInstant(),
         });
       });
 
@@ -90,6 +94,42 @@ export function describeDeliveryFlow(openEngine: OpenEngine): void {
 
         expect(belfry.channel.recipients).toEqual(['ada@example.com', 'zoe@example.com']);
         expect((await belfry.message(key)).counts).toMatchObject({ subscribers: 2, sent: 2 });
+      });
+
+      it('skips whose address is suppressed, with the reason, and nobody else', async () => {
+        await belfry.subscribe(...addresses(12));
+        const key = await belfry.scheduleMessage();
+        const addedAt = anInstant();
+        await engine.suppressions.add({
+          subscriber: aKey('s00003@example.com'),
+          reason: 'bounced',
+          detail: '550 5.1.1 No such user',
+          addedAt,
+        });
+        await engine.suppressions.add({
+          subscriber: aKey('s00011@example.com'),
+          reason: 'manual',
+          detail: undefined,
+          addedAt,
+        });
+
+        await belfry.runOnce();
+
+        const skipped = (await belfry.deliveries(key)).filter(({ outcome }) => outcome === 'skipped');
+        expect(skipped.map(({ email, attempt, reason }) => ({ email, attempt, reason }))).toEqual([
+          {
+            email: 's00003@example.com',
+            attempt: 0,
+            reason:
+              'The address is suppressed (bounced) since 2026-11-23T14:10:00.000Z: 550 5.1.1 No such user',
+          },
+          {
+            email: 's00011@example.com',
+            attempt: 0,
+            reason: 'The address is suppressed (manual) since 2026-11-23T14:10:00.000Z.',
+          },
+        ]);
+        expect(belfry.channel.taken).toHaveLength(10);
       });
 
       it('skips who unsubscribed or left after the dispatch, and says so', async () => {
@@ -923,6 +963,32 @@ export function describeDeliveryFlow(openEngine: OpenEngine): void {
         expect((await belfry.message(key)).status).toBe('sent');
       });
 
+      it('keeps its pointer when its claim arrives so late that the lease has ended', async () => {
+        await belfry.subscribe(...addresses(3));
+        const key = await belfry.scheduleMessage();
+        const claim = engine.deliveries.claim.bind(engine.deliveries);
+        Object.defineProperty(engine.deliveries, 'claim', {
+          configurable: true,
+          value: async (...args: Parameters<typeof claim>) => {
+            Reflect.deleteProperty(engine.deliveries, 'claim');
+            engine.clock.advance(LEASE_MS + SECOND_MS);
+            await belfry.scanner.runOnce(); // it looks for what was left behind, and this claim is not there yet
+            return claim(...args);
+          },
+        });
+
+        await belfry.runOnce();
+
+        expect(belfry.channel.taken).toEqual([]);
+        const message = await until('the message is sent', GIVEN_BACK_LIMIT_MS, async () => {
+          engine.clock.advance(SECOND_MS);
+          await belfry.worker.runOnce();
+          const found = await belfry.message(key);
+          return found.status === 'sent' ? found : undefined;
+        });
+        expect(message.counts).toMatchObject({ subscribers: 3, sent: 3 });
+      });
+
       it("is told to break off what it is sending once its lease may be another's", async () => {
         await belfry.subscribe('ada@example.com');
         await belfry.scheduleMessage();
@@ -1011,8 +1077,8 @@ export function describeDeliveryFlow(openEngine: OpenEngine): void {
       it('gives its place to another dispatcher, and can then write nothing more', async () => {
         await belfry.subscribe(...addresses(20));
         const key = await belfry.scheduleMessage();
-        const { now, until } = { now: anInstant(), until: plusMs(anInstant(), LEASE_MS) };
-        const claimed = await engine.messages.claim(belfry.group, key, { token: 'paused', now, until });
+        const terms = { token: 'paused', now: anInstant(), until: plusMs(anInstant(), LEASE_MS) };
+        const claimed = await engine.messages.claim(belfry.group, key, terms);
         engine.clock.advance(LEASE_MS);
         await belfry.runOnce();
 

@@ -5,7 +5,7 @@ import type { GroupName } from '../../src/groups/group.ts';
 import type { MessageKey } from '../../src/schedule/message.ts';
 import type { Engine } from '../contract/engine.ts';
 import { openSqlite } from '../contract/open-sqlite.ts';
-import { addresses, aContent, aGroupName, anInstant, aNewcomer } from '../support/builders.ts';
+import { addresses, aContent, aGroupName, anInstant, aNewcomer, groupSettings } from '../support/builders.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { Belfry, FakeChannel } from './belfry.ts';
 
@@ -76,7 +76,7 @@ describe('mails that may not go as fast as they could', () => {
   }
 
   async function limit(group: GroupName, maxSendRate: number): Promise<void> {
-    await engine.groups.put(group, { from: undefined, replyTo: undefined, timeZone: undefined, maxSendRate });
+    await engine.groups.put(group, groupSettings({ maxSendRate }));
   }
 
   function sentTo(group: GroupName): readonly { readonly to: string; readonly atMs: number }[] {

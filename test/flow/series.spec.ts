@@ -331,7 +331,7 @@ describe('a series', () => {
       '2026-11-23T10:30+01:00 sent',
       '2026-11-30T10:30+01:00 scheduled',
     ]);
-    expect(belfry.channel.taken.map(({ html }) => html)).toEqual(['Changed']);
+    expect(belfry.channel.taken.map(({ html }) => html.startsWith('Changed'))).toEqual([true]);
   });
 
   it('goes to the first moment after a gap, and once where the hour comes twice', async () => {

@@ -88,11 +88,19 @@ export function describeSesFlow(): void {
       expect(ses.received[0]).toMatchObject({
         from: '"News" <news@example.com>',
         subject: matching(/^For Reader \d+$/),
-        html: matching(/^<p>Dear Reader \d+<\/p>$/),
-        text: matching(/^Dear Reader \d+$/),
+        html: matching(/^<p>Dear Reader \d+<\/p>\n<div .*>Unsubscribe<\/a>/),
+        text: matching(/^Dear Reader \d+\n\n-- \n.*\nUnsubscribe: http/),
         tags: { message_key: message['key'], group },
         configurationSet: 'belfry-mails',
+        headers: {
+          'list-unsubscribe': matching(/^<http:\/\/localhost:\d+\/u\/[\w-]+>$/),
+          'list-unsubscribe-post': 'List-Unsubscribe=One-Click',
+          'list-id': `<${group}.example.com>`,
+          precedence: 'bulk',
+        },
       });
+      expect(new Set(ses.received.map(({ headers }) => headers['list-unsubscribe'])).size).toBe(120);
+      expect(ses.received[0]?.headers).not.toHaveProperty('feedback-id'); // SES makes it of the tags
       const ids = new Map(ses.received.map(({ recipient, messageId }) => [recipient, messageId]));
       const deliveries = await listAll(app, `${path}/deliveries`);
       expect(deliveries.map((delivery) => delivery['provider_id'])).toEqual(

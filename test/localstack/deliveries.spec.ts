@@ -2,12 +2,15 @@ import { QueryCommand, type ServiceInputTypes, type ServiceOutputTypes } from '@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { BATCH_SIZE } from '../../src/delivery/batch.ts';
 import { OUTCOMES } from '../../src/delivery/delivery.ts';
+import { AwsConsentStore } from '../../src/engines/aws/consent-store.ts';
 import { AwsDeliveryStore } from '../../src/engines/aws/delivery-store.ts';
 import { AwsGroupStore } from '../../src/engines/aws/group-store.ts';
+import { AwsImportStore } from '../../src/engines/aws/import-store.ts';
 import { AwsMessageStore } from '../../src/engines/aws/message-store.ts';
 import { AwsRateStore } from '../../src/engines/aws/rate-store.ts';
 import { AwsSeriesStore } from '../../src/engines/aws/series-store.ts';
 import { AwsSubscriberStore } from '../../src/engines/aws/subscriber-store.ts';
+import { AwsSuppressionStore } from '../../src/engines/aws/suppression-store.ts';
 import { SqsWorkQueue } from '../../src/engines/aws/work-queue.ts';
 import { DAY_MS, plusMs, SECOND_MS } from '../../src/platform/clock/clock.ts';
 import { parseSettings } from '../../src/platform/config/settings.ts';
@@ -57,6 +60,9 @@ describe('the ledger in DynamoDB', () => {
     engine = {
       groups: new AwsGroupStore(clients, names, clock),
       subscribers: new AwsSubscriberStore(clients, names),
+      suppressions: new AwsSuppressionStore(clients, names),
+      consents: new AwsConsentStore(clients, names),
+      imports: new AwsImportStore(clients, names),
       messages: new AwsMessageStore(clients, names, clock),
       series: new AwsSeriesStore(clients, names, clock),
       deliveries: new AwsDeliveryStore(clients, names),

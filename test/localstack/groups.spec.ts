@@ -14,6 +14,7 @@ import {
   aNewcomer,
   anInstant,
   aSealedContent,
+  groupSettings,
 } from '../support/builders.ts';
 import { ManualClock } from '../support/manual-clock.ts';
 import { type AwsGround, openAwsGround } from './aws-ground.ts';
@@ -118,12 +119,7 @@ describe('groups and subscribers in DynamoDB', () => {
     it('removes nothing any more once somebody has changed the version that was named', async () => {
       await add(1);
       beforeTransaction('Delete', async () => {
-        await groups.put(GROUP, {
-          from: undefined,
-          replyTo: undefined,
-          timeZone: 'Asia/Tokyo',
-          maxSendRate: undefined,
-        });
+        await groups.put(GROUP, groupSettings({ timeZone: 'Asia/Tokyo' }));
       });
 
       await expect(groups.remove(GROUP, 1)).rejects.toThrow(VersionMismatchError);

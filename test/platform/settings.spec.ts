@@ -43,7 +43,8 @@ describe('parseSettings', () => {
       otlpEndpoint: undefined,
       bodyLimitBytes: 10_485_760,
       shutdownGraceMs: 25_000,
-      signingSecret: undefined,
+      signingSecrets: [],
+      trustedProxies: 0,
     });
   });
 
@@ -232,6 +233,7 @@ describe('parseSettings', () => {
     ['SMTP_URL', 'https://ada:hunter2@mail.example.com', 'smtp or smtps'],
     ['SMTP_URL', 'smtp:hunter2', 'and a host'],
     ['SIGNING_SECRET', 'hunter2', 'at least 32'],
+    ['SIGNING_SECRET', `${'x'.repeat(32)},hunter2`, 'entry 2 has 7 characters'],
   ])('refuses %s=%s without repeating the secret', (name, value, expected) => {
     const error = faultOf({ [name]: value });
 

@@ -111,6 +111,14 @@ describe('cursors', () => {
     expect(() => cursors.open('lis', cursor)).toThrow(InvalidInputError);
     expect(() => elsewhere.open('list', cursor)).toThrow(InvalidInputError);
   });
+
+  it('are opened after the key was rotated, for as long as the old one is kept', () => {
+    const cursor = cursors.seal('list', 1);
+    const rotated = new PageCursors(new SigningKey(Buffer.alloc(32, 2), [Buffer.alloc(32, 1)]));
+
+    expect(rotated.open('list', cursor)).toBe(1);
+    expect(() => cursors.open('list', rotated.seal('list', 1))).toThrow(InvalidInputError);
+  });
 });
 
 describe('the signing key', () => {
@@ -120,6 +128,14 @@ describe('the signing key', () => {
     const key = await openSigningKey(parseSettings({ SIGNING_SECRET: secret, DATA_DIR: '/nowhere' }));
 
     expect(key.bytes.toString()).toBe(secret);
+  });
+
+  it('is the first of several, and the others are kept for what they have signed', async () => {
+    const secrets = ['x'.repeat(32), 'y'.repeat(40)];
+
+    const key = await openSigningKey(parseSettings({ SIGNING_SECRET: secrets.join(', ') }));
+
+    expect(key.all.map(({ bytes }) => bytes.toString())).toEqual(secrets);
   });
 
   it('is otherwise made once, for its owner only, and the same at every later start', async () => {

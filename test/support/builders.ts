@@ -1,6 +1,7 @@
 import type { Batch } from '../../src/delivery/batch.ts';
 import type { Delivery } from '../../src/delivery/delivery.ts';
-import { type GroupName, parseGroupName } from '../../src/groups/group.ts';
+import { type GroupName, type GroupSettings, parseGroupName } from '../../src/groups/group.ts';
+import { USUAL_MAILING } from '../../src/groups/mailing-settings.ts';
 import type { Newcomer } from '../../src/groups/subscriber-store.ts';
 import {
   parseEmail,
@@ -24,6 +25,19 @@ export function anInstant(text = '2026-11-23T14:10:00Z'): Temporal.Instant {
 
 export function aGroupName(name = 'serverless'): GroupName {
   return parseGroupName(name);
+}
+
+/** Of a group of which nobody has said anything. */
+export function groupSettings(overrides: Partial<GroupSettings> = {}): GroupSettings {
+  return {
+    from: undefined,
+    replyTo: undefined,
+    timeZone: undefined,
+    maxSendRate: undefined,
+    sendWindow: undefined,
+    ...USUAL_MAILING,
+    ...overrides,
+  };
 }
 
 export function anEmail(address = 'ada@example.com'): SubscriberEmail {
@@ -101,6 +115,7 @@ export function aMessage(overrides: Partial<Message> = {}): Message {
     occurrence: undefined,
     dueAt: scheduleOn,
     addedAt: plusMs(anInstant(), -10 * MINUTE_MS),
+    localDelivery: undefined,
     expiresAt: undefined,
     onMissed: 'hold',
     onUnknown: 'resend',
@@ -118,7 +133,7 @@ export function aMessage(overrides: Partial<Message> = {}): Message {
     },
     retry: undefined,
     counts: { subscribers: 0, sent: 0, failed: 0, skipped: 0, unknown: 0 },
-    attempts: { firstAt: undefined, lastAt: undefined, lastAcceptedAt: undefined },
+    attempts: { firstAt: undefined, lastAt: undefined, lastAcceptedAt: undefined, lastDueAt: undefined },
     ...overrides,
   };
 }

@@ -59,6 +59,8 @@ const MAX_LINE_LENGTH = 1_000;
 const MAX_HEADERS = 15;
 // API, MessageTag.
 const TAG_PATTERN = /^[A-Za-z0-9_.@-]{1,256}$/;
+// AWS Messaging Blog, Understanding Google Postmaster Tools (2024): what SES puts into Feedback-ID.
+const FEEDBACK_TAG_PATTERN = /^ses:feedback-id-[ab]$/;
 // API, CreateConfigurationSet.
 const CONFIGURATION_SET_PATTERN = /^[A-Za-z0-9_-]{1,64}$/;
 
@@ -298,7 +300,7 @@ function readTags(tags: unknown): Readonly<Record<string, string>> {
     if (
       typeof name !== 'string' ||
       typeof value !== 'string' ||
-      !TAG_PATTERN.test(name) ||
+      !(TAG_PATTERN.test(name) || FEEDBACK_TAG_PATTERN.test(name)) ||
       !TAG_PATTERN.test(value)
     ) {
       throw invalid(`Invalid tag: ${JSON.stringify(tag)}`);

@@ -82,7 +82,9 @@ export async function startTestApp(plan: TestAppPlan = {}): Promise<TestApp> {
     .getHttpAdapter()
     .getInstance()
     .addHook('onRoute', ({ method, url }) => {
-      routes.push(...[method].flat().map((name) => `${name} ${url.replaceAll(/:(\w+)/g, '{$1}')}`));
+      routes.push(
+        ...[method].flat().map((name) => `${name} ${url.replaceAll(/:(\w+)(?:\(\^.*\$\))?/g, '{$1}')}`),
+      );
     });
   await configureServer(app);
   setupOpenApi(app, settings);

@@ -1,4 +1,5 @@
 import type { Address } from 'postal-mime';
+import { escapeHtml } from '../../platform/http/escape-html.ts';
 import type { OutboxItem, OutboxList, OutboxMail } from './outbox.ts';
 
 /**
@@ -128,16 +129,4 @@ function pager(page: number, hasMore: boolean): string {
 
 function addressText({ name, address }: Address): string {
   return name === '' ? (address ?? '') : `${name} <${address ?? ''}>`;
-}
-
-const ENTITIES: Readonly<Record<string, string>> = {
-  '&': '&amp;',
-  '<': '&lt;',
-  '>': '&gt;',
-  '"': '&quot;',
-  "'": '&#39;',
-};
-
-function escapeHtml(text: string): string {
-  return text.replaceAll(/[&<>"']/g, (character) => ENTITIES[character] ?? '');
 }

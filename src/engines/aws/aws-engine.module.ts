@@ -2,8 +2,11 @@ import { Global, Module, type OnApplicationShutdown } from '@nestjs/common';
 import { DeliveryStore } from '../../delivery/delivery-store.ts';
 import { RateStore } from '../../delivery/rate/rate-store.ts';
 import { WorkQueue } from '../../delivery/work-queue.ts';
+import { ConsentStore } from '../../groups/consent-store.ts';
 import { GroupStore } from '../../groups/group-store.ts';
+import { ImportStore } from '../../groups/imports/import-store.ts';
 import { SubscriberStore } from '../../groups/subscriber-store.ts';
+import { SuppressionStore } from '../../groups/suppression-store.ts';
 import { type AwsSettings, Settings } from '../../platform/config/settings.ts';
 import { Metrics } from '../../platform/metrics/metrics.ts';
 import { Readiness } from '../../platform/health/readiness.ts';
@@ -13,12 +16,15 @@ import { AwsClients, openAwsClients } from './aws-clients.ts';
 import { AwsNames } from './aws-names.ts';
 import { ContentSweeper } from './content-sweeper.ts';
 import { AwsDeliveryStore } from './delivery-store.ts';
+import { AwsConsentStore } from './consent-store.ts';
 import { AwsGroupStore } from './group-store.ts';
+import { AwsImportStore } from './import-store.ts';
 import { AwsMessageStore } from './message-store.ts';
 import { readItem } from './read-items.ts';
 import { AwsRateStore } from './rate-store.ts';
 import { AwsSeriesStore } from './series-store.ts';
 import { AwsSubscriberStore } from './subscriber-store.ts';
+import { AwsSuppressionStore } from './suppression-store.ts';
 import { SweepRunner } from './sweep-runner.ts';
 import { SqsWorkQueue } from './work-queue.ts';
 
@@ -38,7 +44,10 @@ import { SqsWorkQueue } from './work-queue.ts';
       inject: [Settings],
     },
     { provide: GroupStore, useClass: AwsGroupStore },
+    { provide: ConsentStore, useClass: AwsConsentStore },
     { provide: SubscriberStore, useClass: AwsSubscriberStore },
+    { provide: SuppressionStore, useClass: AwsSuppressionStore },
+    { provide: ImportStore, useClass: AwsImportStore },
     { provide: MessageStore, useClass: AwsMessageStore },
     { provide: SeriesStore, useClass: AwsSeriesStore },
     { provide: DeliveryStore, useClass: AwsDeliveryStore },
@@ -48,7 +57,18 @@ import { SqsWorkQueue } from './work-queue.ts';
     ContentSweeper,
     SweepRunner,
   ],
-  exports: [GroupStore, SubscriberStore, MessageStore, SeriesStore, DeliveryStore, RateStore, WorkQueue],
+  exports: [
+    GroupStore,
+    ConsentStore,
+    SubscriberStore,
+    ImportStore,
+    SuppressionStore,
+    MessageStore,
+    SeriesStore,
+    DeliveryStore,
+    RateStore,
+    WorkQueue,
+  ],
 })
 export class AwsEngineModule implements OnApplicationShutdown {
   constructor(

@@ -9,6 +9,9 @@ import {
   type GroupSettings,
   isGroupName,
 } from '../../groups/group.ts';
+import { LANGUAGES } from '../../groups/language.ts';
+import { GROUP_KINDS, OPT_INS, USUAL_MAILING } from '../../groups/mailing-settings.ts';
+import { parseSendWindow, type SendWindow, windowFields } from '../../groups/send-window.ts';
 import { SUBSCRIBER_STATUSES, type SubscriberStatus } from '../../groups/subscriber.ts';
 import { Clock } from '../../platform/clock/clock.ts';
 import { VersionMismatchError } from '../../platform/errors/version-mismatch-error.ts';
@@ -23,11 +26,13 @@ import {
   oneOf,
   optionalInteger,
   optionalNumber,
+  optionalOneOf,
   optionalText,
   text,
 } from './item.ts';
 import { queryItems, readItem, readItems } from './read-items.ts';
 import { transact, TRANSACTION_MAX_ITEMS, type TransactItem } from './transact.ts';
+import { zonesKey, zonesUpdate } from './zone-counts.ts';
 
 type Update = NonNullable<TransactItem['Update']>;
 
@@ -125,6 +130,15 @@ export class AwsGroupStore extends GroupStore {
       reply_to: group.replyTo,
       time_zone: group.timeZone,
       max_send_rate: group.maxSendRate,
+      mail_kind: group.kind,
+      opt_in: group.optIn,
+      display_name: group.displayName,
+      list_help: group.listHelp,
+      list_owner: group.listOwner,
+      unsubscribe_mailto: group.unsubscribeMailto,
+      postal_address: group.postalAddress,
+      language_code: group.language, // `language` is a reserved word
+      send_window: group.sendWindow && JSON.stringify(windowFields(group.sendWindow)),
     });
     const set = given.filter(([, value]) => value !== undefined);
     const removed = given.filter(([, value]) => value === undefined);
@@ -227,6 +241,7 @@ export class AwsGroupStore extends GroupStore {
       const result = await transact(this.clients.dynamo, [
         { Update: this.#leaversUpdate(name, removal, page) },
         ...items,
+        ...this.#leaversZones(name, page),
       ]);
       // Where the condition of a subscriber failed, who was changed meanwhile, the page is read again.
       if (result.kind === 'failed' && result.reasons[0] === 'condition-failed') {
@@ -242,11 +257,11 @@ export class AwsGroupStore extends GroupStore {
         TableName: this.names.tables.subscribers,
         ConsistentRead: true,
         KeyConditionExpression: 'group_name = :group',
-        ProjectionExpression: 'subscriber, #status, #version',
+        ProjectionExpression: 'subscriber, #status, #version, time_zone',
         ExpressionAttributeNames: { '#status': 'status', '#version': 'version' },
         ExpressionAttributeValues: { ':group': name },
       },
-      TRANSACTION_MAX_ITEMS - 1,
+      TRANSACTION_MAX_ITEMS - 2,
     );
   }
 
@@ -276,6 +291,17 @@ export class AwsGroupStore extends GroupStore {
     };
   }
 
+  #leaversZones(name: GroupName, leavers: readonly Item[]): readonly TransactItem[] {
+    const changes = leavers.map((item) => ({
+      before: {
+        status: oneOf(item, 'status', SUBSCRIBER_STATUSES),
+        timeZone: optionalText(item, 'time_zone'),
+      },
+      after: undefined,
+    }));
+    return zonesUpdate(this.names, name, changes);
+  }
+
   /** False where something was added to the group since. */
   async #endRemoval(name: GroupName, removal: string): Promise<boolean> {
     const { kind } = await transact(this.clients.dynamo, [
@@ -287,6 +313,7 @@ export class AwsGroupStore extends GroupStore {
           ExpressionAttributeValues: { ':removal': removal },
         },
       },
+      { Delete: { TableName: this.names.tables.groups, Key: zonesKey(name) } },
     ]);
     return kind === 'done';
   }
@@ -347,6 +374,16 @@ function toGroup(item: Item): Group {
     replyTo: optionalText(item, 'reply_to'),
     timeZone: optionalText(item, 'time_zone'),
     maxSendRate: optionalNumber(item, 'max_send_rate'),
+    // Absent where the first subscriber or message made the group.
+    kind: optionalOneOf(item, 'mail_kind', GROUP_KINDS) ?? USUAL_MAILING.kind,
+    optIn: optionalOneOf(item, 'opt_in', OPT_INS) ?? USUAL_MAILING.optIn,
+    displayName: optionalText(item, 'display_name'),
+    listHelp: optionalText(item, 'list_help'),
+    listOwner: optionalText(item, 'list_owner'),
+    unsubscribeMailto: optionalText(item, 'unsubscribe_mailto'),
+    postalAddress: optionalText(item, 'postal_address'),
+    language: optionalOneOf(item, 'language_code', LANGUAGES),
+    sendWindow: toSendWindow(optionalText(item, 'send_window')),
     addedAt: instant(item, 'date_added'),
     version: integer(item, 'version'),
     counts: {
@@ -359,11 +396,15 @@ function toGroup(item: Item): Group {
   };
 }
 
+function toSendWindow(json: string | undefined): SendWindow | undefined {
+  return json === undefined ? undefined : parseSendWindow(JSON.parse(json), 'send_window');
+}
+
 function count(item: Item, status: SubscriberStatus): number {
   return optionalInteger(item, `${status}_count`) ?? 0;
 }
 
-function countBy<Value>(values: readonly Value[]): ReadonlyMap<Value, number> {
+export function countBy<Value>(values: readonly Value[]): ReadonlyMap<Value, number> {
   const counts = new Map<Value, number>();
   for (const value of values) {
     counts.set(value, (counts.get(value) ?? 0) + 1);

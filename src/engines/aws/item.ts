@@ -73,6 +73,28 @@ export function oneOf<Literal extends string>(
   return literal;
 }
 
+export function optionalOneOf<Literal extends string>(
+  item: Item,
+  attribute: string,
+  literals: readonly Literal[],
+): Literal | undefined {
+  return item[attribute] === undefined ? undefined : oneOf(item, attribute, literals);
+}
+
+/** A list of maps. */
+export function items(item: Item, attribute: string): readonly Item[] {
+  const value = item[attribute];
+  if (!Array.isArray(value)) {
+    throw new TypeError(`Attribute ${attribute} holds no list.`);
+  }
+  return value.map((entry: unknown) => {
+    if (typeof entry !== 'object' || entry === null) {
+      throw new Error(`Attribute ${attribute} holds something else than maps.`);
+    }
+    return { ...entry };
+  });
+}
+
 /** Text of a branded type, checked again: a damaged item must not turn into mail. */
 export function branded<Branded extends string>(
   item: Item,

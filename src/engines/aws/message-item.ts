@@ -2,6 +2,11 @@ import { type GroupName, isGroupName } from '../../groups/group.ts';
 import { isSubscriberKey } from '../../groups/subscriber.ts';
 import { isReached } from '../../platform/clock/clock.ts';
 import { TEMPLATES } from '../../schedule/content.ts';
+import {
+  decodeLocalDelivery,
+  encodeLocalDelivery,
+  type LocalDelivery,
+} from '../../schedule/local-delivery.ts';
 import { decodeMeant, encodeMeant, type MeantTime } from '../../schedule/meant-time.ts';
 import { decodeTags, encodeTags } from '../../schedule/message-tags.ts';
 import {
@@ -38,8 +43,8 @@ import {
  * Instants are epoch milliseconds. Always there: subject, template, content_sha256, content_bytes, tags (URL-encoded, as S3 takes them),
  * status, schedule_on, due_at, message_added, on_missed, on_unknown, version, dispatch_complete (a boolean), and the numbers
  * batches_cut, batches_settled, batches_set_aside and those of COUNT_ATTRIBUTES. Where there is something to say: from_mailbox, reply_to, reason, expires_at,
- * wake_at with scheduled_date, lease_token with lease_until, dispatch_begun_at, dispatched_through, looked_at, first_attempt_at,
  * meant (JSON: the local time that schedule_on stands for), series_key with occurrence (its local time) and followed_at,
+ * local_delivery (JSON), last_due_at, wake_at with scheduled_date, lease_token with lease_until, dispatch_begun_at, dispatched_through, looked_at, first_attempt_at,
  * last_attempt_at, last_accepted_at, retry_outcomes (with commas, perhaps none) with retried_through. `status` is a reserved word: expressions call it #status.
  */
 
@@ -102,6 +107,7 @@ export function changeableAttributes(message: Message): Record<string, string | 
     meant: message.time && encodeMeant(message.time),
     followed_at: message.occurrence?.followedAt?.epochMilliseconds,
     due_at: message.dueAt.epochMilliseconds,
+    local_delivery: message.localDelivery && encodeLocalDelivery(message.localDelivery),
     expires_at: message.expiresAt?.epochMilliseconds,
     on_missed: message.onMissed,
     on_unknown: message.onUnknown,
@@ -141,6 +147,7 @@ export function toMessageItem(message: Message, now: Temporal.Instant): Item {
     first_attempt_at: message.attempts.firstAt?.epochMilliseconds,
     last_attempt_at: message.attempts.lastAt?.epochMilliseconds,
     last_accepted_at: message.attempts.lastAcceptedAt?.epochMilliseconds,
+    last_due_at: message.attempts.lastDueAt?.epochMilliseconds,
   };
 }
 
@@ -164,6 +171,7 @@ export function toMessage(item: Item): Message {
     occurrence: toOccurrence(item),
     dueAt: instant(item, 'due_at'),
     addedAt: instant(item, 'message_added'),
+    localDelivery: toLocalDelivery(optionalText(item, 'local_delivery')),
     expiresAt: optionalInstant(item, 'expires_at'),
     onMissed: oneOf(item, 'on_missed', ON_MISSED),
     onUnknown: oneOf(item, 'on_unknown', ON_UNKNOWN),
@@ -191,6 +199,7 @@ export function toMessage(item: Item): Message {
       firstAt: optionalInstant(item, 'first_attempt_at'),
       lastAt: optionalInstant(item, 'last_attempt_at'),
       lastAcceptedAt: optionalInstant(item, 'last_accepted_at'),
+      lastDueAt: optionalInstant(item, 'last_due_at'),
     },
   };
 }
@@ -209,6 +218,10 @@ function toOccurrence(item: Item): Occurrence | undefined {
       followedAt: optionalInstant(item, 'followed_at'),
     }
   );
+}
+
+function toLocalDelivery(json: string | undefined): LocalDelivery | undefined {
+  return json === undefined ? undefined : decodeLocalDelivery(json);
 }
 
 function toRetry(item: Item): Retry | undefined {

@@ -1,4 +1,5 @@
 import { Injectable } from '@nestjs/common';
+import { type ConsentEntry, originOf } from '../../groups/consent.ts';
 import { parseAttributes } from '../../groups/attributes.ts';
 import { type GroupName, isGroupName } from '../../groups/group.ts';
 import {
@@ -9,6 +10,7 @@ import {
   type SubscriberPage,
   type SubscriberRange,
   SubscriberStore,
+  type ZoneCount,
 } from '../../groups/subscriber-store.ts';
 import {
   isSubscriberEmail,
@@ -22,13 +24,22 @@ import {
 } from '../../groups/subscriber.ts';
 import { AwsClients } from './aws-clients.ts';
 import { AwsNames } from './aws-names.ts';
-import { countChanges, groupUpdate, requireVersion, toStored } from './group-store.ts';
+import { consentUpdate } from './consent-store.ts';
+import { countBy, countChanges, groupUpdate, requireVersion, toStored } from './group-store.ts';
 import { branded, instant, integer, type Item, oneOf, optionalText, text } from './item.ts';
 import { type ItemQuery, type Key, queryItems, readItem, readItems } from './read-items.ts';
 import { transact, TRANSACTION_MAX_ITEMS, type TransactItem } from './transact.ts';
+import { countZones, zonesUpdate } from './zone-counts.ts';
 
-// One item of the transaction is the group. At most 33 KB each (254 + 256 + 8,192 characters of up to four bytes), so 3.2 MB of the 4.
-const ADD_MAX = TRANSACTION_MAX_ITEMS - 1;
+// Two items of the transaction are the group and its zones, and each newcomer has two: at most 33 KB (254 + 256 + 8,192 characters of up to four bytes), and
+// what is recorded of them.
+const ADD_MAX = Math.floor((TRANSACTION_MAX_ITEMS - 2) / 2);
+
+/** A subscriber to be, and what is recorded of that. */
+interface Joining {
+  readonly subscriber: Subscriber;
+  readonly consent: ConsentEntry;
+}
 
 /** Every write changes the counts of the group in the same transaction, and is done once: see AwsGroupStore. */
 @Injectable()
@@ -46,8 +57,8 @@ export class AwsSubscriberStore extends SubscriberStore {
     newcomers: readonly Newcomer[],
     at: Temporal.Instant,
   ): Promise<readonly Added[]> {
-    const subscribers = newcomers.map((newcomer) => toNewSubscriber(group, newcomer, toStored(at)));
-    const firsts = new Map(subscribers.toReversed().map((subscriber) => [subscriber.key, subscriber]));
+    const joining = newcomers.map((newcomer) => toJoining(group, newcomer, toStored(at)));
+    const firsts = new Map(joining.toReversed().map((one) => [one.subscriber.key, one]));
     const distinct = [...firsts.values()];
     const added = new Map<SubscriberKey, Added>();
     for (let start = 0; start < distinct.length; start += ADD_MAX) {
@@ -55,12 +66,12 @@ export class AwsSubscriberStore extends SubscriberStore {
         added.set(answer.subscriber.key, answer);
       }
     }
-    return subscribers.map((subscriber) => {
-      const answer = added.get(subscriber.key);
+    return joining.map((one) => {
+      const answer = added.get(one.subscriber.key);
       if (!answer) {
         throw new SubscriberNotFoundError(group);
       }
-      return firsts.get(subscriber.key) === subscriber ? answer : { ...answer, kind: 'exists' };
+      return firsts.get(one.subscriber.key) === one ? answer : { ...answer, kind: 'exists' };
     });
   }
 
@@ -87,26 +98,43 @@ export class AwsSubscriberStore extends SubscriberStore {
   ): Promise<Subscriber> {
     for (;;) {
       const before = await this.#get(group, key, expectedVersion);
-      const after: Subscriber = { ...before, ...change, version: before.version + 1 };
+      const { consent, ...fields } = change;
+      const after: Subscriber = { ...before, ...fields, version: before.version + 1 };
       const write = {
         Put: { TableName: this.names.tables.subscribers, Item: toItem(after), ...isStill(before) },
       };
-      if (await this.#write(write, before, after.status)) {
+      if (await this.#write([write, ...this.#record(before, consent)], before, after)) {
         return after;
       }
     }
   }
 
-  override async remove(group: GroupName, key: SubscriberKey, expectedVersion?: number): Promise<void> {
+  override async remove(
+    group: GroupName,
+    key: SubscriberKey,
+    expectedVersion?: number,
+    consent?: ConsentEntry,
+  ): Promise<void> {
     for (;;) {
       const before = await this.#get(group, key, expectedVersion);
       const write = {
         Delete: { TableName: this.names.tables.subscribers, Key: keyOf(group, key), ...isStill(before) },
       };
-      if (await this.#write(write, before, undefined)) {
+      if (await this.#write([write, ...this.#record(before, consent)], before, undefined)) {
         return;
       }
     }
+  }
+
+  override async listGroups(key: SubscriberKey): Promise<readonly GroupName[]> {
+    const found = await queryItems(this.clients.dynamo, {
+      TableName: this.names.tables.subscribers,
+      IndexName: 'by_subscriber',
+      KeyConditionExpression: 'subscriber = :key',
+      ExpressionAttributeValues: { ':key': key },
+    });
+    // What is no group's name is another kind of item of the same address: see tables.ts.
+    return found.map((item) => text(item, 'group_name')).filter(isGroupName);
   }
 
   override async pageMembers(
@@ -132,15 +160,20 @@ export class AwsSubscriberStore extends SubscriberStore {
     return items.map(toSubscriber);
   }
 
+  override async countZones(group: GroupName): Promise<readonly ZoneCount[]> {
+    return countZones(this.clients.dynamo, this.names, group);
+  }
+
   /** Adds whoever is not there; where somebody else adds one of them at the same moment, looks again who is there. */
   async #addChunk(
     group: GroupName,
-    subscribers: readonly Subscriber[],
+    joining: readonly Joining[],
     at: Temporal.Instant,
   ): Promise<readonly Added[]> {
+    const subscribers = joining.map(({ subscriber }) => subscriber);
     for (;;) {
       const present = await this.#findAll(group, subscribers);
-      const missing = subscribers.filter(({ key }) => !present.has(key));
+      const missing = joining.filter(({ subscriber }) => !present.has(subscriber.key));
       if (missing.length === 0 || (await this.#insert(group, missing, at))) {
         return subscribers.map((subscriber) => {
           const found = present.get(subscriber.key);
@@ -160,12 +193,8 @@ export class AwsSubscriberStore extends SubscriberStore {
   }
 
   /** Adds them all with the group and its count; false where one of them is there already, and then adds nobody. */
-  async #insert(
-    group: GroupName,
-    subscribers: readonly Subscriber[],
-    at: Temporal.Instant,
-  ): Promise<boolean> {
-    const puts = subscribers.map((subscriber) => ({
+  async #insert(group: GroupName, joining: readonly Joining[], at: Temporal.Instant): Promise<boolean> {
+    const puts = joining.map(({ subscriber }) => ({
       Put: {
         TableName: this.names.tables.subscribers,
         Item: toItem(subscriber),
@@ -174,7 +203,13 @@ export class AwsSubscriberStore extends SubscriberStore {
     }));
     const { kind } = await transact(this.clients.dynamo, [
       ...puts,
-      groupUpdate(this.names, group, at, new Map([['active', subscribers.length]])),
+      ...joining.flatMap(({ subscriber, consent }) => this.#record(subscriber, consent)),
+      groupUpdate(this.names, group, at, countBy(joining.map(({ subscriber }) => subscriber.status))),
+      ...zonesUpdate(
+        this.names,
+        group,
+        joining.map(({ subscriber }) => ({ before: undefined, after: subscriber })),
+      ),
     ]);
     return kind === 'done';
   }
@@ -192,15 +227,20 @@ export class AwsSubscriberStore extends SubscriberStore {
     return subscriber;
   }
 
-  /** Writes one subscriber, and counts them under `status` from now on; false where they have changed since `before` was read. */
+  /** Writes one subscriber, and counts them as `after` from now on; false where they have changed since `before` was read. */
   async #write(
-    write: TransactItem,
+    writes: readonly TransactItem[],
     before: Subscriber,
-    status: SubscriberStatus | undefined,
+    after: Subscriber | undefined,
   ): Promise<boolean> {
-    const items = before.status === status ? [write] : [write, this.#recount(before, status)];
-    const { kind } = await transact(this.clients.dynamo, items);
+    const recount = before.status === after?.status ? [] : [this.#recount(before, after?.status)];
+    const zones = zonesUpdate(this.names, before.group, [{ before, after }]);
+    const { kind } = await transact(this.clients.dynamo, [...writes, ...recount, ...zones]);
     return kind === 'done';
+  }
+
+  #record({ group, key }: Subscriber, consent: ConsentEntry | undefined): readonly TransactItem[] {
+    return consent ? [consentUpdate(this.names, group, key, consent)] : [];
   }
 
   #recount(before: Subscriber, status: SubscriberStatus | undefined): TransactItem {
@@ -231,7 +271,7 @@ export class AwsSubscriberStore extends SubscriberStore {
   }
 }
 
-function keyOf(group: GroupName, key: SubscriberKey): Key {
+export function keyOf(group: GroupName, key: SubscriberKey): Key {
   return { group_name: group, subscriber: key };
 }
 
@@ -244,8 +284,13 @@ function withStatus(query: ItemQuery, status: SubscriberStatus): ItemQuery {
   };
 }
 
-function toNewSubscriber(group: GroupName, newcomer: Newcomer, joinedAt: Temporal.Instant): Subscriber {
-  return { ...newcomer, group, key: subscriberKey(newcomer.email), status: 'active', joinedAt, version: 1 };
+function toJoining(group: GroupName, newcomer: Newcomer, joinedAt: Temporal.Instant): Joining {
+  const { origin = originOf('api'), status = 'active', ...details } = newcomer;
+  const what = status === 'active' ? 'subscribed' : 'pending';
+  return {
+    subscriber: { ...details, group, key: subscriberKey(newcomer.email), status, joinedAt, version: 1 },
+    consent: { ...origin, what, at: joinedAt },
+  };
 }
 
 /** The condition that the subscriber has the version that was read. */
@@ -261,7 +306,7 @@ function isStill({ version }: Subscriber): {
   };
 }
 
-function toItem(subscriber: Subscriber): Record<string, string | number | undefined> {
+export function toItem(subscriber: Subscriber): Record<string, string | number | undefined> {
   return {
     group_name: subscriber.group,
     subscriber: subscriber.key,
@@ -276,7 +321,7 @@ function toItem(subscriber: Subscriber): Record<string, string | number | undefi
   };
 }
 
-function toSubscriber(item: Item): Subscriber {
+export function toSubscriber(item: Item): Subscriber {
   return {
     group: branded(item, 'group_name', isGroupName),
     key: branded(item, 'subscriber', isSubscriberKey),

@@ -4,12 +4,17 @@
  * | pattern                                            | operation                        | key                                                     | index           |
  * |----------------------------------------------------|----------------------------------|---------------------------------------------------------|-----------------|
  * | read a group                                       | groups: GetItem                  | group_name                                              |                 |
+ * | the active subscribers of a group by zone          | groups: GetItem; in each change  | group_name = group + '#zones'                           |                 |
  * | list groups by name                                | groups: Query, then BatchGetItem | kind = 'group', group_name > :after                     | by_name         |
  * | make or change a group                             | groups: UpdateItem, conditional  | group_name                                              |                 |
  * | read a subscriber                                  | subscribers: GetItem             | group_name, subscriber                                  |                 |
  * | list, page and read a range of subscribers         | subscribers: Query               | group_name, subscriber (> :after, or BETWEEN)           |                 |
  * | add, change and remove subscribers with the counts | TransactWriteItems               | group_name, subscriber; group_name                      |                 |
  * | in which groups is an address                      | subscribers: Query               | subscriber                                              | by_subscriber   |
+ * | the consent record, and adding to it               | GetItem, Query, TransactWrite    | group_name = 'consent#' + group, subscriber             |                 |
+ * | in which groups something is recorded              | subscribers: Query               | subscriber, group_name begins_with 'consent#'           | by_subscriber   |
+ * | addresses to which nothing is sent                 | subscribers: BatchGetItem, Query | group_name = '#suppressed', subscriber                  |                 |
+ * | suppress an address, or no longer                  | TransactWriteItems               | group_name = '#suppressed', subscriber                  |                 |
  * | read a message, change it, claim it                | messages: GetItem, UpdateItem    | group_name, message_key                                 |                 |
  * | the message of a group that was added last         | messages: Query, backwards       | group_name, message_key                                 |                 |
  * | list the messages of a group by time               | messages: Query, BatchGetItem    | group_name, schedule_on BETWEEN                         | by_time         |
@@ -22,6 +27,11 @@
  * | read a series, write its next version              | messages: GetItem, PutItem       | group_name, message_key = '#series#' + key              |                 |
  * | list the series of a group                         | messages: Query                  | group_name, message_key BETWEEN                         |                 |
  * | make the message of an occurrence                  | TransactWriteItems               | the message; that its series has not changed            |                 |
+ * | an import: read, claim, go on, end                 | messages: GetItem, UpdateItem    | group_name = '#imports/' + group, message_key = its key |                 |
+ * | list the imports of a group                        | messages: Query, backwards       | group_name = '#imports/' + group                        |                 |
+ * | which import wakes                                 | messages: Query                  | scheduled_date = '#imports', wake_at <= :now            | due             |
+ * | merge a chunk of an import                         | TransactWriteItems               | the import; its results; the group; each subscriber     |                 |
+ * | what became of the rows of an import               | messages: Query                  | group_name = '#import-results/' + key, from first row   |                 |
  * | the same request again                             | messages: GetItem, in the Put    | group_name, message_key = '#idempotency#' + key         |                 |
  * | cut batches and move the position                  | TransactWriteItems               | the message; message_key, first_subscriber of each      |                 |
  * | claim a batch                                      | deliveries: UpdateItem           | message_key, first_subscriber = 'batch#' + first        |                 |
@@ -106,7 +116,7 @@ export const TABLES: readonly TableDefinition[] = [
         includes: ['status'],
       },
     ],
-    // Of idempotency items only.
+    // Of idempotency items and of the results of imports only.
     ttlAttribute: 'expires_at_epoch_seconds',
   },
   {

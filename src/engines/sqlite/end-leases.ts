@@ -14,5 +14,9 @@ export async function endLeases(database: SqliteDatabase, now: Temporal.Instant)
        WHERE wake_at IS NOT NULL AND dispatch_begun_at IS NOT NULL`,
       { now: now.epochMilliseconds },
     );
+    database.run(
+      `UPDATE imports SET lease_token = NULL, wake_at = :now WHERE state IN ('receiving', 'working')`,
+      { now: now.epochMilliseconds },
+    );
   });
 }

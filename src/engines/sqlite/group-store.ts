@@ -8,10 +8,13 @@ import {
   type GroupSettings,
   isGroupName,
 } from '../../groups/group.ts';
+import { LANGUAGES } from '../../groups/language.ts';
+import { GROUP_KINDS, OPT_INS } from '../../groups/mailing-settings.ts';
+import { parseSendWindow, type SendWindow, windowFields } from '../../groups/send-window.ts';
 import { SUBSCRIBER_STATUSES, type SubscriberStatus } from '../../groups/subscriber.ts';
 import { Clock } from '../../platform/clock/clock.ts';
 import { VersionMismatchError } from '../../platform/errors/version-mismatch-error.ts';
-import { branded, instant, integer, oneOf, optionalNumber, optionalText } from './row.ts';
+import { branded, instant, integer, oneOf, optionalNumber, optionalOneOf, optionalText } from './row.ts';
 import { type Row, SqliteDatabase } from './sqlite-database.ts';
 
 // What `isFinished` says of a status, and the one that waits for an operator who has to mend something.
@@ -31,9 +34,13 @@ export class SqliteGroupStore extends GroupStore {
       const before = this.#find(name);
       requireVersion(expectedVersion, before?.version);
       this.database.run(
-        `INSERT INTO groups (group_name, from_mailbox, reply_to, time_zone, max_send_rate, date_added, version)
-         VALUES (:name, :from, :replyTo, :timeZone, :maxSendRate, :now, 1)
-         ON CONFLICT DO UPDATE SET from_mailbox = :from, reply_to = :replyTo, time_zone = :timeZone, max_send_rate = :maxSendRate,
+        `INSERT INTO groups (group_name, from_mailbox, reply_to, time_zone, max_send_rate, send_window, mail_kind, opt_in, display_name,
+           list_help, list_owner, unsubscribe_mailto, postal_address, language, date_added, version)
+         VALUES (:name, :from, :replyTo, :timeZone, :maxSendRate, :sendWindow, :kind, :optIn, :displayName,
+           :listHelp, :listOwner, :unsubscribeMailto, :postalAddress, :language, :now, 1)
+         ON CONFLICT DO UPDATE SET from_mailbox = :from, reply_to = :replyTo, time_zone = :timeZone, max_send_rate = :maxSendRate, send_window = :sendWindow,
+           mail_kind = :kind, opt_in = :optIn, display_name = :displayName, list_help = :listHelp, list_owner = :listOwner,
+           unsubscribe_mailto = :unsubscribeMailto, postal_address = :postalAddress, language = :language,
            version = version + 1`,
         {
           name,
@@ -41,6 +48,15 @@ export class SqliteGroupStore extends GroupStore {
           replyTo: settings.replyTo ?? null,
           timeZone: settings.timeZone ?? null,
           maxSendRate: settings.maxSendRate ?? null,
+          kind: settings.kind,
+          optIn: settings.optIn,
+          displayName: settings.displayName ?? null,
+          listHelp: settings.listHelp ?? null,
+          listOwner: settings.listOwner ?? null,
+          unsubscribeMailto: settings.unsubscribeMailto ?? null,
+          postalAddress: settings.postalAddress ?? null,
+          language: settings.language ?? null,
+          sendWindow: settings.sendWindow ? JSON.stringify(windowFields(settings.sendWindow)) : null,
           now: this.clock.now().epochMilliseconds,
         },
       );
@@ -96,6 +112,15 @@ export class SqliteGroupStore extends GroupStore {
       replyTo: optionalText(row, 'reply_to'),
       timeZone: optionalText(row, 'time_zone'),
       maxSendRate: optionalNumber(row, 'max_send_rate'),
+      kind: oneOf(row, 'mail_kind', GROUP_KINDS),
+      optIn: oneOf(row, 'opt_in', OPT_INS),
+      displayName: optionalText(row, 'display_name'),
+      listHelp: optionalText(row, 'list_help'),
+      listOwner: optionalText(row, 'list_owner'),
+      unsubscribeMailto: optionalText(row, 'unsubscribe_mailto'),
+      postalAddress: optionalText(row, 'postal_address'),
+      language: optionalOneOf(row, 'language', LANGUAGES),
+      sendWindow: toSendWindow(optionalText(row, 'send_window')),
       addedAt: instant(row, 'date_added'),
       version: integer(row, 'version'),
       counts: this.#counts(name),
@@ -111,6 +136,10 @@ export class SqliteGroupStore extends GroupStore {
     }
     return counts;
   }
+}
+
+function toSendWindow(json: string | undefined): SendWindow | undefined {
+  return json === undefined ? undefined : parseSendWindow(JSON.parse(json), 'send_window');
 }
 
 /** Makes the group where there is none; for use inside a transaction. A second run does nothing. */

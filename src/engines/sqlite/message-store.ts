@@ -13,6 +13,11 @@ import {
   type SeriesCondition,
   type Waking,
 } from '../../schedule/message-store.ts';
+import {
+  decodeLocalDelivery,
+  encodeLocalDelivery,
+  type LocalDelivery,
+} from '../../schedule/local-delivery.ts';
 import { decodeMeant, encodeMeant, type MeantTime } from '../../schedule/meant-time.ts';
 import { decodeTags, encodeTags } from '../../schedule/message-tags.ts';
 import {
@@ -63,11 +68,11 @@ export class SqliteMessageStore extends MessageStore {
       const inserted = this.database.run(
         `INSERT INTO messages (
            message_key, group_name, subject, from_mailbox, reply_to, template, content_sha256, content_bytes, tags, status,
-           reason, schedule_on, meant, tzdata, series_key, occurrence, followed_at, due_at, message_added, expires_at, on_missed,
+           reason, schedule_on, meant, tzdata, series_key, occurrence, followed_at, due_at, local_delivery, message_added, expires_at, on_missed,
            on_unknown, version, wake_at)
          VALUES (
            :key, :group, :subject, :from, :replyTo, :template, :sha256, :bytes, :tags, :status,
-           :reason, :scheduleOn, :meant, :tzdata, :seriesKey, :occurrence, :followedAt, :dueAt, :addedAt, :expiresAt, :onMissed, :onUnknown, :version, :wakeAt)
+           :reason, :scheduleOn, :meant, :tzdata, :seriesKey, :occurrence, :followedAt, :dueAt, :localDelivery, :addedAt, :expiresAt, :onMissed, :onUnknown, :version, :wakeAt)
          ON CONFLICT DO NOTHING`,
         {
           ...changeable(message),
@@ -165,7 +170,7 @@ export class SqliteMessageStore extends MessageStore {
            subject = :subject, from_mailbox = :from, reply_to = :replyTo, template = :template, content_sha256 = :sha256,
            content_bytes = :bytes, tags = :tags, status = :status, reason = :reason, schedule_on = :scheduleOn,
            meant = :meant, tzdata = :tzdata, followed_at = :followedAt,
-           due_at = :dueAt, expires_at = :expiresAt, on_missed = :onMissed, on_unknown = :onUnknown, version = :version,
+           due_at = :dueAt, local_delivery = :localDelivery, expires_at = :expiresAt, on_missed = :onMissed, on_unknown = :onUnknown, version = :version,
            wake_at = :wakeAt, lease_token = NULL, lease_until = NULL,
            retry_outcomes = :retryOutcomes, retried_through = :retriedThrough,
            looked_at = :lookedAt
@@ -215,6 +220,21 @@ export class SqliteMessageStore extends MessageStore {
         },
       );
       return claimed === 1 ? this.#find(group, key) : undefined;
+    });
+  }
+
+  override postpone(
+    group: GroupName,
+    key: MessageKey,
+    expectedVersion: number,
+    wakeAt: Temporal.Instant,
+  ): Promise<void> {
+    return this.database.write(() => {
+      this.database.run(
+        `UPDATE messages SET wake_at = :wakeAt
+         WHERE message_key = :key AND group_name = :group AND status = 'scheduled' AND version = :expectedVersion`,
+        { group, key, expectedVersion, wakeAt: wakeAt.epochMilliseconds },
+      );
     });
   }
 
@@ -306,6 +326,7 @@ function changeable(message: Message): Record<string, string | number | null> {
     tzdata: message.time?.tzdata ?? null,
     followedAt: message.occurrence?.followedAt?.epochMilliseconds ?? null,
     dueAt: message.dueAt.epochMilliseconds,
+    localDelivery: message.localDelivery ? encodeLocalDelivery(message.localDelivery) : null,
     expiresAt: message.expiresAt?.epochMilliseconds ?? null,
     onMissed: message.onMissed,
     onUnknown: message.onUnknown,
@@ -334,6 +355,7 @@ function toMessage(row: Row): Message {
     occurrence: toOccurrence(row),
     dueAt: instant(row, 'due_at'),
     addedAt: instant(row, 'message_added'),
+    localDelivery: toLocalDelivery(optionalText(row, 'local_delivery')),
     expiresAt: optionalInstant(row, 'expires_at'),
     onMissed: oneOf(row, 'on_missed', ON_MISSED),
     onUnknown: oneOf(row, 'on_unknown', ON_UNKNOWN),
@@ -362,6 +384,7 @@ function toMessage(row: Row): Message {
       firstAt: optionalInstant(row, 'first_attempt_at'),
       lastAt: optionalInstant(row, 'last_attempt_at'),
       lastAcceptedAt: optionalInstant(row, 'last_accepted_at'),
+      lastDueAt: optionalInstant(row, 'last_due_at'),
     },
   };
 }
@@ -379,6 +402,10 @@ function toOccurrence(row: Row): Occurrence | undefined {
         local: Temporal.PlainDateTime.from(text(row, 'occurrence')),
         followedAt: optionalInstant(row, 'followed_at'),
       };
+}
+
+function toLocalDelivery(json: string | undefined): LocalDelivery | undefined {
+  return json === undefined ? undefined : decodeLocalDelivery(json);
 }
 
 function toRetry(row: Row): Retry | undefined {

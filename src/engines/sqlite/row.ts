@@ -64,6 +64,14 @@ export function oneOf<Literal extends string>(
   return literal;
 }
 
+export function optionalOneOf<Literal extends string>(
+  row: Row,
+  column: string,
+  literals: readonly Literal[],
+): Literal | undefined {
+  return row[column] === null ? undefined : oneOf(row, column, literals);
+}
+
 /** Text of a branded type, checked again: a damaged row must not turn into mail. */
 export function branded<Branded extends string>(
   row: Row,

@@ -4,8 +4,11 @@ import { Global, Module, type OnApplicationShutdown } from '@nestjs/common';
 import { DeliveryStore } from '../../delivery/delivery-store.ts';
 import { RateStore } from '../../delivery/rate/rate-store.ts';
 import { WorkQueue } from '../../delivery/work-queue.ts';
+import { ConsentStore } from '../../groups/consent-store.ts';
 import { GroupStore } from '../../groups/group-store.ts';
+import { ImportStore } from '../../groups/imports/import-store.ts';
 import { SubscriberStore } from '../../groups/subscriber-store.ts';
+import { SuppressionStore } from '../../groups/suppression-store.ts';
 import { Clock } from '../../platform/clock/clock.ts';
 import { Settings } from '../../platform/config/settings.ts';
 import { Metrics } from '../../platform/metrics/metrics.ts';
@@ -15,12 +18,15 @@ import { SeriesStore } from '../../schedule/series-store.ts';
 import { DataLock } from './data-lock.ts';
 import { endLeases } from './end-leases.ts';
 import { SqliteDeliveryStore } from './delivery-store.ts';
+import { SqliteConsentStore } from './consent-store.ts';
 import { SqliteGroupStore } from './group-store.ts';
+import { SqliteImportStore } from './import-store.ts';
 import { SqliteMessageStore } from './message-store.ts';
 import { SqliteDatabase } from './sqlite-database.ts';
 import { SqliteRateStore } from './rate-store.ts';
 import { SqliteSeriesStore } from './series-store.ts';
 import { SqliteSubscriberStore } from './subscriber-store.ts';
+import { SqliteSuppressionStore } from './suppression-store.ts';
 import { SqliteWorkQueue } from './work-queue.ts';
 
 /** The file and the right to it, for as long as the application runs. */
@@ -59,14 +65,33 @@ class SqliteEngine implements OnApplicationShutdown {
       inject: [SqliteEngine],
     },
     { provide: GroupStore, useClass: SqliteGroupStore },
+    { provide: ConsentStore, useClass: SqliteConsentStore },
     { provide: SubscriberStore, useClass: SqliteSubscriberStore },
+    { provide: SuppressionStore, useClass: SqliteSuppressionStore },
     { provide: MessageStore, useClass: SqliteMessageStore },
     { provide: SeriesStore, useClass: SqliteSeriesStore },
     { provide: DeliveryStore, useClass: SqliteDeliveryStore },
     { provide: RateStore, useClass: SqliteRateStore },
     { provide: WorkQueue, useClass: SqliteWorkQueue },
+    {
+      provide: ImportStore,
+      useFactory: (database: SqliteDatabase, settings: Settings): ImportStore =>
+        new SqliteImportStore(database, join(settings.dataDir, 'imports')),
+      inject: [SqliteDatabase, Settings],
+    },
   ],
-  exports: [GroupStore, SubscriberStore, MessageStore, SeriesStore, DeliveryStore, RateStore, WorkQueue],
+  exports: [
+    GroupStore,
+    ConsentStore,
+    SubscriberStore,
+    ImportStore,
+    SuppressionStore,
+    MessageStore,
+    SeriesStore,
+    DeliveryStore,
+    RateStore,
+    WorkQueue,
+  ],
 })
 export class SqliteEngineModule {
   constructor(readiness: Readiness, database: SqliteDatabase) {

@@ -1,4 +1,5 @@
 import { Injectable } from '@nestjs/common';
+import { type ConsentEntry, originOf } from '../../groups/consent.ts';
 import { parseAttributes } from '../../groups/attributes.ts';
 import { type GroupName, isGroupName } from '../../groups/group.ts';
 import {
@@ -9,6 +10,7 @@ import {
   type SubscriberPage,
   type SubscriberRange,
   SubscriberStore,
+  type ZoneCount,
 } from '../../groups/subscriber-store.ts';
 import {
   isSubscriberEmail,
@@ -19,6 +21,7 @@ import {
   SubscriberNotFoundError,
   subscriberKey,
 } from '../../groups/subscriber.ts';
+import { recordConsent } from './consent-store.ts';
 import { ensureGroup, requireVersion } from './group-store.ts';
 import { branded, instant, integer, oneOf, optionalText, text } from './row.ts';
 import { type Row, SqliteDatabase } from './sqlite-database.ts';
@@ -71,7 +74,8 @@ export class SqliteSubscriberStore extends SubscriberStore {
         throw new SubscriberNotFoundError(group);
       }
       requireVersion(expectedVersion, before.version);
-      const after = { ...before, ...change, version: before.version + 1 };
+      const { consent, ...fields } = change;
+      const after = { ...before, ...fields, version: before.version + 1 };
       this.database.run(
         `UPDATE subscribers SET status = :status, name = :name, attributes = :attributes, time_zone = :timeZone, version = :version
          WHERE group_name = :group AND subscriber = :key`,
@@ -85,11 +89,17 @@ export class SqliteSubscriberStore extends SubscriberStore {
           version: after.version,
         },
       );
+      this.#record(after, consent);
       return after;
     });
   }
 
-  override remove(group: GroupName, key: SubscriberKey, expectedVersion?: number): Promise<void> {
+  override remove(
+    group: GroupName,
+    key: SubscriberKey,
+    expectedVersion?: number,
+    consent?: ConsentEntry,
+  ): Promise<void> {
     return this.database.write(() => {
       const before = this.#find(group, key);
       if (!before) {
@@ -100,7 +110,14 @@ export class SqliteSubscriberStore extends SubscriberStore {
         group,
         key,
       });
+      this.#record(before, consent);
     });
+  }
+
+  override async listGroups(key: SubscriberKey): Promise<readonly GroupName[]> {
+    return this.database
+      .all('SELECT group_name FROM subscribers WHERE subscriber = :key ORDER BY group_name', { key })
+      .map((row) => branded(row, 'group_name', isGroupName));
   }
 
   override async pageMembers(
@@ -120,6 +137,12 @@ export class SqliteSubscriberStore extends SubscriberStore {
       }));
   }
 
+  override async countZones(group: GroupName): Promise<readonly ZoneCount[]> {
+    return this.database
+      .all('SELECT time_zone, count FROM subscriber_zones WHERE group_name = :group', { group })
+      .map((row) => ({ timeZone: text(row, 'time_zone') || undefined, count: integer(row, 'count') }));
+  }
+
   override async readRange(group: GroupName, range: SubscriberRange): Promise<readonly Subscriber[]> {
     return this.database
       .all(
@@ -130,11 +153,12 @@ export class SqliteSubscriberStore extends SubscriberStore {
   }
 
   #add(group: GroupName, newcomer: Newcomer, at: Temporal.Instant): Added {
+    const { origin = originOf('api'), status = 'active', ...details } = newcomer;
     const subscriber: Subscriber = {
-      ...newcomer,
+      ...details,
       group,
       key: subscriberKey(newcomer.email),
-      status: 'active',
+      status,
       joinedAt: at,
       version: 1,
     };
@@ -155,6 +179,8 @@ export class SqliteSubscriberStore extends SubscriberStore {
       },
     );
     if (inserted === 1) {
+      const what = status === 'active' ? 'subscribed' : 'pending';
+      this.#record(subscriber, { ...origin, what, at });
       return { kind: 'added', subscriber };
     }
     const existing = this.#find(group, subscriber.key);
@@ -162,6 +188,12 @@ export class SqliteSubscriberStore extends SubscriberStore {
       throw new SubscriberNotFoundError(group);
     }
     return { kind: 'exists', subscriber: existing };
+  }
+
+  #record({ group, key }: Subscriber, consent: ConsentEntry | undefined): void {
+    if (consent) {
+      recordConsent(this.database, group, key, consent);
+    }
   }
 
   #find(group: GroupName, key: SubscriberKey): Subscriber | undefined {
@@ -176,7 +208,7 @@ export class SqliteSubscriberStore extends SubscriberStore {
   }
 }
 
-function toSubscriber(row: Row): Subscriber {
+export function toSubscriber(row: Row): Subscriber {
   return {
     group: branded(row, 'group_name', isGroupName),
     key: branded(row, 'subscriber', isSubscriberKey),

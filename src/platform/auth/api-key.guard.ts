@@ -62,13 +62,16 @@ export class ApiKeyGuard implements CanActivate {
 
   canActivate(context: ExecutionContext): boolean {
     const request = context.switchToHttp().getRequest<FastifyRequest>();
-    if (!this.keys.areNeeded && !LOCAL_HOST_PATTERN.test(request.headers.host ?? '')) {
-      throw new ForeignHostError();
-    }
     const access = this.reflector.getAllAndOverride<Access | undefined>(ACCESS_METADATA, [
       context.getHandler(),
       context.getClass(),
     ]);
+    if (access === 'link') {
+      return true;
+    }
+    if (!this.keys.areNeeded && !LOCAL_HOST_PATTERN.test(request.headers.host ?? '')) {
+      throw new ForeignHostError();
+    }
     if (access === 'public') {
       return true;
     }

@@ -10,7 +10,7 @@ export const API_KEY_SCHEME = 'api-key';
 
 export const ACCESS_METADATA = 'belfry:access';
 /** What a handler or controller says about who may call it. */
-export type Access = Role | 'public';
+export type Access = Role | 'public' | 'link';
 
 /** Opens a handler, or every handler of a controller, to keys of this role and above. */
 export function Needs(role: Role): ClassDecorator & MethodDecorator {
@@ -20,6 +20,11 @@ export function Needs(role: Role): ClassDecorator & MethodDecorator {
 /** Opens a handler, or every handler of a controller, to everybody. */
 export function Public(): ClassDecorator & MethodDecorator {
   return applyDecorators(SetMetadata(ACCESS_METADATA, 'public' satisfies Access));
+}
+
+/** Opens a handler, or every handler of a controller, to whoever has a signed link to it, under whatever name the server is called. */
+export function HasLink(): ClassDecorator & MethodDecorator {
+  return applyDecorators(SetMetadata(ACCESS_METADATA, 'link' satisfies Access));
 }
 
 /** True when a key of the role `held` may do what needs `needed`. */

@@ -73,9 +73,14 @@ export class Settings {
   readonly leaseMs: number;
   /** The largest content of one message. */
   readonly bodyLimitBytes: number;
+  /** The largest file that is imported. */
+  readonly importLimitBytes: number;
   /** How long work in hand may take once the process was asked to stop. */
   readonly shutdownGraceMs: number;
-  readonly signingSecret: string | undefined;
+  /** The first signs, all of them open what they have signed. */
+  readonly signingSecrets: readonly string[];
+  /** How many proxies of ours a request comes through: who the client is, the one before them says. */
+  readonly trustedProxies: number;
   /** Where traces are sent; absent: nowhere. */
   readonly otlpEndpoint: string | undefined;
 
@@ -100,8 +105,10 @@ export class Settings {
     this.retryBaseMs = values.retryBaseMs;
     this.leaseMs = values.leaseMs;
     this.bodyLimitBytes = values.bodyLimitBytes;
+    this.importLimitBytes = values.importLimitBytes;
     this.shutdownGraceMs = values.shutdownGraceMs;
-    this.signingSecret = values.signingSecret;
+    this.signingSecrets = values.signingSecrets;
+    this.trustedProxies = values.trustedProxies;
     this.otlpEndpoint = values.otlpEndpoint;
     Object.freeze(this);
   }
@@ -155,6 +162,8 @@ const KEY_NAME_PATTERN = /^[a-z0-9_-]+$/;
 const SHUTDOWN_GRACE_MAX_MS = 29 * SECOND_MS;
 // SES takes 40 MB at most, after encoding.
 const BODY_LIMIT_MAX_BYTES = 40 * MIB;
+// An upload to S3 has at most 10,000 parts (Amazon S3 User Guide, multipart upload limits), which are of 8 MB here.
+const IMPORT_LIMIT_MAX_BYTES = 10_000 * 8 * MIB;
 
 // With delays that double up to an hour, half a day on average: long enough for a mail server to come back, short of the days for which a
 // mail server itself tries (RFC 5321, 4.5.4.1: 4 to 5 days).
@@ -211,12 +220,18 @@ export function parseSettings(env: Environment): Settings {
       min: KIB,
       max: BODY_LIMIT_MAX_BYTES,
     }),
+    importLimitBytes: reader.sizeBytes('IMPORT_LIMIT', {
+      fallback: 1024 * MIB,
+      min: MIB,
+      max: IMPORT_LIMIT_MAX_BYTES,
+    }),
     shutdownGraceMs: reader.durationMs('SHUTDOWN_GRACE', {
       fallback: 25 * SECOND_MS,
       min: 0,
       max: SHUTDOWN_GRACE_MAX_MS,
     }),
-    signingSecret: reader.secret('SIGNING_SECRET', SIGNING_SECRET_MIN_LENGTH),
+    signingSecrets: reader.secrets('SIGNING_SECRET', SIGNING_SECRET_MIN_LENGTH),
+    trustedProxies: reader.integer('TRUSTED_PROXIES', { fallback: 0, min: 0, max: 10 }),
     otlpEndpoint: reader.httpUrl('OTEL_EXPORTER_OTLP_ENDPOINT'),
   });
   if (reader.faults.length > 0) {
@@ -455,16 +470,22 @@ class EnvironmentReader {
     return this.#measure(name, text, { pattern: /^(\d+)(KB|MB)$/, units: UNIT_BYTES, range, allowed });
   }
 
-  secret(name: string, minLength: number): string | undefined {
-    const text = this.text(name);
-    if (text === undefined || text.length >= minLength) {
-      return text;
+  /** One, or several with commas between them. */
+  secrets(name: string, minLength: number): readonly string[] {
+    const secrets =
+      this.text(name)
+        ?.split(',')
+        .map((secret) => secret.trim()) ?? [];
+    const short = secrets.findIndex((secret) => secret.length < minLength);
+    if (short === -1) {
+      return secrets;
     }
+    const which = secrets.length > 1 ? `entry ${short + 1} ` : '';
     return this.#refuseSecret(
       name,
-      `has ${text.length} characters`,
+      `${which}has ${secrets[short]?.length} characters`,
       `at least ${minLength}; 'openssl rand -base64 48' makes a good one`,
-      undefined,
+      [],
     );
   }
 

@@ -17,6 +17,9 @@ const SECOND_PATHS = 'sample paths';
 const TAGS = [
   ['groups', 'Named audiences.'],
   ['subscribers', 'Who is in a group.'],
+  ['consent', 'Who agreed to what, and when.'],
+  ['suppressions', 'Addresses to which nothing is sent, whatever group they are in.'],
+  ['imports', 'Files of subscribers, in and out.'],
   ['messages', 'What goes out, and when.'],
   ['series', 'What repeats; each occurrence is a message of its own.'],
   ['deliveries', 'Who got it.'],

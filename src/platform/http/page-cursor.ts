@@ -15,7 +15,7 @@ export class PageCursors {
   /** `purpose` names the list, with everything that the position depends on: `subscribers/<group>`. */
   seal(purpose: string, value: unknown): string {
     const payload = Buffer.from(JSON.stringify(value));
-    return Buffer.concat([this.#mac(purpose, payload), payload]).toString('base64url');
+    return Buffer.concat([macOf(this.key, purpose, payload), payload]).toString('base64url');
   }
 
   /**
@@ -27,7 +27,10 @@ export class PageCursors {
     const mac = bytes.subarray(0, MAC_BYTES);
     const payload = bytes.subarray(MAC_BYTES);
     // The decoder skips what is not base64url, so one cursor would have many spellings without the first comparison.
-    if (bytes.toString('base64url') !== text || !isSame(mac, this.#mac(purpose, payload))) {
+    if (
+      bytes.toString('base64url') !== text ||
+      !this.key.all.some((key) => isSame(mac, macOf(key, purpose, payload)))
+    ) {
       throw new InvalidInputError([
         {
           pointer: 'cursor',
@@ -37,13 +40,13 @@ export class PageCursors {
     }
     return JSON.parse(payload.toString());
   }
+}
 
-  #mac(purpose: string, payload: Buffer): Buffer {
-    const hmac = createHmac('sha256', this.key.bytes);
-    // The length parts the two, so that no purpose can be a beginning of another with its payload.
-    hmac.update(`cursor:${Buffer.byteLength(purpose)}:${purpose}`).update(payload);
-    return hmac.digest().subarray(0, MAC_BYTES);
-  }
+function macOf(key: SigningKey, purpose: string, payload: Buffer): Buffer {
+  const hmac = createHmac('sha256', key.bytes);
+  // The length parts the two, so that no purpose can be a beginning of another with its payload.
+  hmac.update(`cursor:${Buffer.byteLength(purpose)}:${purpose}`).update(payload);
+  return hmac.digest().subarray(0, MAC_BYTES);
 }
 
 function isSame(a: Buffer, b: Buffer): boolean {

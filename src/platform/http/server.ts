@@ -9,10 +9,13 @@ import { RequestsInHand } from '../lifecycle/requests-in-hand.ts';
 import { Shutdown } from '../lifecycle/shutdown.ts';
 import { Log } from '../logging/log.ts';
 import { RequestLog } from '../logging/request-log.ts';
-import { jsonBodyLimitBytes, readJsonBodiesOnly } from './json-body.ts';
+import { readFormBodies } from './form-body.ts';
+import { jsonBodyLimitBytes, readJsonBodies } from './json-body.ts';
 import { type Problem, PROBLEM_CONTENT_TYPE, problemOf, titleOf } from './problem.ts';
 import { requestIdOf } from './request-id.ts';
+import { SIGNED_LINK_PATTERN } from './signed-link.ts';
 import { secureHeaders } from './secure-headers.ts';
+import { readStreams } from './stream-body.ts';
 
 /** The server takes no more requests. */
 export class ServerStoppingError extends DomainError {
@@ -70,9 +73,12 @@ export async function configureServer(app: NestFastifyApplication): Promise<void
   }
   const shutdown = app.get(Shutdown);
   adapter.whenStopping = (): void => shutdown.begin();
-  readJsonBodiesOnly(adapter.getInstance(), jsonBodyLimitBytes(app.get(Settings)));
+  readJsonBodies(adapter.getInstance(), jsonBodyLimitBytes(app.get(Settings)));
+  readFormBodies(adapter.getInstance());
+  readStreams(adapter.getInstance());
   // A web page elsewhere must not press buttons here with what the browser has stored (Basic), or because it runs here (no keys).
-  app.enableCsrfProtection();
+  // What a signed link allows, it allows from anywhere: mail programs press the button in their own pages.
+  app.enableCsrfProtection({ exclude: isToSignedLink });
   await secureHeaders(app);
   const requests = new RequestsInHand();
   receiveRequests(adapter, app.get(RequestLog), requests);
@@ -80,6 +86,10 @@ export async function configureServer(app: NestFastifyApplication): Promise<void
   if (!app.get(Settings).roles.includes('api')) {
     serveHealthOnly(adapter);
   }
+}
+
+function isToSignedLink(request: { readonly url?: string }): boolean {
+  return SIGNED_LINK_PATTERN.test(request.url ?? '');
 }
 
 function serveHealthOnly(adapter: FastifyAdapter): void {

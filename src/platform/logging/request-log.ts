@@ -3,6 +3,7 @@ import { Injectable } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { PinoLogger } from 'nestjs-pino';
 import { callerOf } from '../auth/caller.ts';
+import { SIGNED_LINK_PATTERN } from '../http/signed-link.ts';
 import { Log } from './log.ts';
 
 // Asked for again and again, by load balancers and by the page of Swagger UI.
@@ -47,8 +48,8 @@ export class RequestLog {
   }
 }
 
-/** The path as it may be logged: without the query, and with a placeholder for every segment that may be an address. */
+/** The path as it may be logged: without the query, and with a placeholder for every segment that may be an address or a signed link. */
 export function redactedPath(url: string): string {
   const [path = ''] = url.split('?', 1);
-  return path.replaceAll(/[^/]*(?:@|%40)[^/]*/gi, ':email');
+  return path.replace(SIGNED_LINK_PATTERN, '/$1/:token').replaceAll(/[^/]*(?:@|%40)[^/]*/gi, ':email');
 }

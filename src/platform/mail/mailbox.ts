@@ -65,6 +65,20 @@ export function IsMailbox(options?: ValidationOptions): PropertyDecorator {
   );
 }
 
+/** Holds a property to an address without a name, with a domain that mail can be sent to. */
+export function IsBareAddress(): PropertyDecorator {
+  return ValidateBy({
+    name: 'isBareAddress',
+    validator: {
+      validate: (value: unknown) =>
+        typeof value === 'string' &&
+        value.length <= EMAIL_MAX_LENGTH &&
+        isEmail(value, { allow_utf8_local_part: false, blacklisted_chars: '"' }),
+      defaultMessage: () => 'An address is needed, such as leave@example.com.',
+    },
+  });
+}
+
 function mailboxFault(value: unknown): string | undefined {
   if (typeof value !== 'string') {
     return 'A mailbox is text.';

@@ -9,7 +9,7 @@ import { Log } from '../../../src/platform/logging/log.ts';
 import type { Engine } from '../../contract/engine.ts';
 import { openSqlite } from '../../contract/open-sqlite.ts';
 import { FakeChannel } from '../../flow/belfry.ts';
-import { aGroupName, aMessage, anInstant } from '../../support/builders.ts';
+import { aGroupName, aMessage, anInstant, groupSettings } from '../../support/builders.ts';
 
 const GROUP = aGroupName();
 
@@ -219,12 +219,7 @@ describe('the pacer', () => {
 
   describe('with a rate of the group', () => {
     async function limit(maxSendRate: number | undefined, group = GROUP): Promise<void> {
-      await engine.groups.put(group, {
-        from: undefined,
-        replyTo: undefined,
-        timeZone: undefined,
-        maxSendRate,
-      });
+      await engine.groups.put(group, groupSettings({ maxSendRate }));
     }
 
     it('keeps to it, and lets other groups go', async () => {

@@ -26,15 +26,20 @@ describe('migrate', () => {
     const tables = db.prepare(`SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name`).all();
     expect(tables.map((table) => table['name'])).toEqual([
       'batches',
+      'consents',
       'contents',
       'deliveries',
       'groups',
       'idempotency_keys',
+      'import_results',
+      'imports',
       'messages',
       'paces',
       'series',
       'subscriber_counts',
+      'subscriber_zones',
       'subscribers',
+      'suppressions',
     ]);
   });
 

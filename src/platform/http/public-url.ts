@@ -1,0 +1,33 @@
+import { Injectable } from '@nestjs/common';
+import { HttpAdapterHost } from '@nestjs/core';
+import { Settings } from '../config/settings.ts';
+
+/** Where people reach this server: what links in mails begin with. */
+@Injectable()
+export class PublicUrl {
+  constructor(
+    private readonly settings: Settings,
+    private readonly adapters: HttpAdapterHost,
+  ) {}
+
+  /** Without a slash at its end: PUBLIC_URL, else made from the host and the port that the server listens on. */
+  get base(): string {
+    if (this.settings.publicUrl !== undefined) {
+      return this.settings.publicUrl;
+    }
+    const { host } = this.settings;
+    const shown = host.includes(':') ? `[${host}]` : host;
+    const isEverywhere = ['0.0.0.0', '[::]', '127.0.0.1'].includes(shown);
+    return `http://${isEverywhere ? 'localhost' : shown}:${this.#port()}`;
+  }
+
+  #port(): number {
+    const server: unknown = this.adapters.httpAdapter?.getHttpServer();
+    const address = isListening(server) ? server.address() : null;
+    return typeof address === 'object' && address !== null ? address.port : this.settings.port;
+  }
+}
+
+function isListening(server: unknown): server is { address(): { readonly port: number } | string | null } {
+  return typeof server === 'object' && server !== null && 'address' in server;
+}
