@@ -1,4 +1,3 @@
-import { isReached } from '../platform/clock/clock.ts';
 import { assertNever } from '../platform/errors/assert-never.ts';
 import type { ZoneRules } from './zone-rules.ts';
 
@@ -70,14 +69,6 @@ export function resolveAnew(
   const move: Move = { from: scheduleOn, to, tzdata: rules.tzdata, at: now };
   const moved = to.equals(scheduleOn) ? time.moved : [...time.moved, move].slice(-MOVES_KEPT);
   return { scheduleOn: to, time: { ...time, tzdata: rules.tzdata, moved } };
-}
-
-/** True where the new rules have moved it back behind `now`, so that it must not go yet. */
-export function isStillToCome(
-  anew: { readonly scheduleOn: Temporal.Instant },
-  now: Temporal.Instant,
-): boolean {
-  return !isReached(anew.scheduleOn, now);
 }
 
 /** As it is stored, beside the instant. */

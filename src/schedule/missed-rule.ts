@@ -1,4 +1,4 @@
-import { formatInstant, isReached, msBetween } from '../platform/clock/clock.ts';
+import { DAY_MS, formatInstant, isReached, msBetween, plusMs } from '../platform/clock/clock.ts';
 import { assertNever } from '../platform/errors/assert-never.ts';
 import { earliestWave } from './local-delivery.ts';
 import type { Message } from './message.ts';
@@ -12,14 +12,14 @@ export type Verdict =
 
 /** Status and wake of a message that has not begun, by the same rule. */
 export function placeInTime(
-  times: Pick<Message, 'dueAt' | 'onMissed' | 'expiresAt' | 'occurrence' | 'localDelivery'>,
+  times: Pick<Message, 'dueAt' | 'onMissed' | 'expiresAt' | 'occurrence' | 'localDelivery' | 'time'>,
   now: Temporal.Instant,
   graceMs: number,
 ): Pick<Message, 'status' | 'reason' | 'wakeAt'> {
   const verdict = judgeLateness(times, now, graceMs);
   switch (verdict.kind) {
     case 'go':
-      return { status: 'scheduled', reason: undefined, wakeAt: firstWake(times) };
+      return { status: 'scheduled', reason: undefined, wakeAt: firstWake(times, now) };
     case 'hold':
       return { status: 'held', reason: verdict.reason, wakeAt: undefined };
     case 'skip':
@@ -30,9 +30,26 @@ export function placeInTime(
 }
 
 /** Before its first wave, because until then somebody may come whose wave is earlier. */
-function firstWake({ dueAt, localDelivery }: Pick<Message, 'dueAt' | 'localDelivery'>): Temporal.Instant {
+function firstWake(
+  { dueAt, localDelivery, time }: Pick<Message, 'dueAt' | 'localDelivery' | 'time'>,
+  now: Temporal.Instant,
+): Temporal.Instant {
+  if (time) {
+    return wakeForRules(dueAt, now);
+  }
   const earliest = localDelivery ? earliestWave(localDelivery) : dueAt;
   return isReached(earliest, dueAt) ? earliest : dueAt;
+}
+
+// No change of the rules of a zone moves a local time by more, but for one across the date line.
+const RULES_AHEAD_MS = DAY_MS;
+
+/**
+ * When a message with a local time wakes: a day before it is due, to be resolved by the rules that are known then, and at its time. What is
+ * due within two days wakes at its time alone: it was resolved just now.
+ */
+export function wakeForRules(dueAt: Temporal.Instant, now: Temporal.Instant): Temporal.Instant {
+  return isReached(plusMs(now, 2 * RULES_AHEAD_MS), dueAt) ? plusMs(dueAt, -RULES_AHEAD_MS) : dueAt;
 }
 
 /**

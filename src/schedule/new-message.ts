@@ -56,7 +56,7 @@ export function newMessage(
     retry: undefined,
     counts: { subscribers: 0, sent: 0, failed: 0, skipped: 0, unknown: 0 },
     attempts: { firstAt: undefined, lastAt: undefined, lastAcceptedAt: undefined, lastDueAt: undefined },
-    ...placeInTime({ dueAt: scheduleOn, onMissed, expiresAt, occurrence, localDelivery }, now, graceMs),
+    ...placeInTime({ dueAt: scheduleOn, onMissed, expiresAt, occurrence, localDelivery, time }, now, graceMs),
   };
 }
 

@@ -420,6 +420,7 @@ export class ScheduleService {
     const occurrence = isLate ? withoutFollower(message) : message.occurrence;
     return {
       ...anew,
+      ...(anew && { tags: messageTags({ ...message, ...anew }) }),
       occurrence,
       dueAt,
       ...placeInTime({ ...message, occurrence, dueAt }, now, this.settings.missedGraceMs),

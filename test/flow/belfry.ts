@@ -23,7 +23,7 @@ import { Planner } from '../../src/schedule/planner.ts';
 import { type Draft, ScheduleService } from '../../src/schedule/schedule.service.ts';
 import { SeriesService } from '../../src/schedule/series.service.ts';
 import { WakeSignal } from '../../src/schedule/wake-signal.ts';
-import { systemZoneRules } from '../../src/schedule/zone-rules.ts';
+import { systemZoneRules, type ZoneRules } from '../../src/schedule/zone-rules.ts';
 import type { Message, MessageKey } from '../../src/schedule/message.ts';
 import type { Engine } from '../contract/engine.ts';
 import { aContent, aGroupName, anInstant, aNewcomer } from '../support/builders.ts';
@@ -83,7 +83,12 @@ export class Belfry {
   readonly engine: Engine;
   readonly channel: FakeChannel;
 
-  constructor(engine: Engine, channel = new FakeChannel(), env: Environment = {}) {
+  constructor(
+    engine: Engine,
+    channel = new FakeChannel(),
+    env: Environment = {},
+    rules: ZoneRules = systemZoneRules,
+  ) {
     const { groups, subscribers, suppressions, messages, deliveries, queue, clock } = engine;
     const settings = parseSettings(env);
     const log = new Log(pino({ level: 'silent' }));
@@ -94,25 +99,8 @@ export class Belfry {
     this.channel = channel;
     this.shutdown = new Shutdown(clock, settings, log);
     const planner = new Planner(groups, subscribers);
-    this.schedule = new ScheduleService(
-      messages,
-      groups,
-      planner,
-      wakes,
-      tracing,
-      systemZoneRules,
-      clock,
-      settings,
-    );
-    this.series = new SeriesService(
-      engine.series,
-      messages,
-      this.schedule,
-      wakes,
-      systemZoneRules,
-      clock,
-      settings,
-    );
+    this.schedule = new ScheduleService(messages, groups, planner, wakes, tracing, rules, clock, settings);
+    this.series = new SeriesService(engine.series, messages, this.schedule, wakes, rules, clock, settings);
     const dispatcher = new Dispatcher(
       messages,
       deliveries,
@@ -128,6 +116,7 @@ export class Belfry {
       messages,
       this.series,
       planner,
+      rules,
       dispatcher,
       wakes,
       metrics,
