@@ -84,11 +84,11 @@ export function workerPermissions(scope: PermissionScope): readonly PolicyStatem
       [table(scope, 'groups')],
       ['dynamodb:GetItem', 'dynamodb:PutItem', 'dynamodb:UpdateItem'],
     ),
-    // It reads them for a batch, and writes them for an import.
+    // It reads them for a batch; for an import it writes them, and what is recorded of them.
     allow(
       'Subscribers',
       [table(scope, 'subscribers')],
-      ['dynamodb:BatchGetItem', 'dynamodb:PutItem', 'dynamodb:Query'],
+      ['dynamodb:BatchGetItem', 'dynamodb:PutItem', 'dynamodb:Query', 'dynamodb:UpdateItem'],
     ),
     allow(
       'Messages',

@@ -295,7 +295,7 @@ export class BatchWorker {
       if (!(await this.#sendWindow(run, window, mailMaker))) {
         return false;
       }
-      rest = this.#whoseTimeHasCome(run, rest.slice(turn.count));
+      rest = this.#whoseTimeHasCome(run, rest.slice(turn.count)); // whoever waits for a time needs no turn
     }
     return true;
   }

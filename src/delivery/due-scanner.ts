@@ -36,8 +36,8 @@ const SCAN_JITTER = 0.2;
 const LOOK_AHEAD_MS = 5 * SECOND_MS;
 // One page of candidates; a full page is followed by the next as soon as it is attended to.
 const SCAN_LIMIT = 1_000;
-// A subscriber may come into a zone whose wave is earlier than the first one known: so far at most behind its time. Every offset there is
-// today is a multiple of it, so a wave mostly comes with a look.
+// Until the first wave that is known, somebody may come whose wave is earlier: it is noticed so long after it at most. Offsets from UTC are
+// multiples of this today, so that looks and waves come together.
 const REPLAN_EVERY_MS = 15 * MINUTE_MS;
 // Messages attended to side by side: their dispatch is mostly waiting for the store.
 const ATTEND_AT_ONCE = 16;

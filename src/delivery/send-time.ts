@@ -86,8 +86,11 @@ export function lookAgainAt(
   return isReached(at, look) ? at : look;
 }
 
+// A process that is busy, or started again, attends to a message within it: whatever the grace, that is no outage.
+const OUTAGE_MIN_MS = 5 * MINUTE_MS;
+
 /**
- * True of a message with waves that nobody has attended to for longer than the grace, though it wakes once an hour: there was an outage.
+ * True of a message with waves that nobody has attended to for longer than the grace (and five minutes), though it wakes once an hour: there was an outage.
  * Until its wake has been attended to, nothing of it is sent.
  */
 export function wasUnattended(
@@ -99,6 +102,6 @@ export function wasUnattended(
     localDelivery !== undefined &&
     status === 'sending' &&
     wakeAt !== undefined &&
-    msBetween(wakeAt, now) > graceMs
+    msBetween(wakeAt, now) > Math.max(graceMs, OUTAGE_MIN_MS)
   );
 }

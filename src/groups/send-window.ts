@@ -1,4 +1,5 @@
 import { type Fault, InvalidInputError } from '../platform/errors/domain-error.ts';
+import { unknownProperties } from '../platform/errors/unknown-properties.ts';
 import { isReached, later } from '../platform/clock/clock.ts';
 import { firstKnownZone, resolveLocal } from './zone-time.ts';
 
@@ -103,9 +104,7 @@ export function parseSendWindow(input: unknown, pointer: string): SendWindow {
     ...timeFaults(fields['to'], `${pointer}/to`),
     ...daysFaults(days, `${pointer}/days`),
     ...(zone ? [] : [{ pointer: `${pointer}/zone`, detail: `One of ${WINDOW_ZONES.join(', ')} is needed.` }]),
-    ...Object.keys(fields)
-      .filter((field) => !KNOWN_FIELDS.includes(field))
-      .map((field) => ({ pointer: `${pointer}/${field}`, detail: 'This is an unknown property.' })),
+    ...unknownProperties(fields, KNOWN_FIELDS, pointer),
   ];
   if (faults.length > 0 || !zone) {
     throw new InvalidInputError(faults);

@@ -1,6 +1,7 @@
 import { firstKnownZone, type LocalInstant, resolveLocal } from '../groups/zone-time.ts';
 import { isReached, later } from '../platform/clock/clock.ts';
 import { type Fault, InvalidInputError } from '../platform/errors/domain-error.ts';
+import { unknownProperties } from '../platform/errors/unknown-properties.ts';
 
 export const PASSED = ['send', 'skip'] as const;
 /** What becomes of those for whom the time had passed when it was set. */
@@ -96,9 +97,7 @@ export function parseLocalTime(input: unknown, pointer: string): LocalTime {
   const date = readDate(fields['date'], `${pointer}/date`);
   const time = readTime(fields['time'], `${pointer}/time`);
   const passed = PASSED.find((one) => one === (fields['passed'] ?? 'send'));
-  const unknown = Object.keys(fields)
-    .filter((field) => !KNOWN_FIELDS.includes(field))
-    .map((field) => ({ pointer: `${pointer}/${field}`, detail: 'This is an unknown property.' }));
+  const unknown = unknownProperties(fields, KNOWN_FIELDS, pointer);
   if ('fault' in date || 'fault' in time || !passed || unknown.length > 0) {
     throw new InvalidInputError([
       ...('fault' in date ? [date.fault] : []),

@@ -458,6 +458,14 @@ function statusWarnings(message: Message): readonly WarningView[] {
   const path = `/v1/groups/${message.group}/schedule/${message.key}`;
   switch (message.status) {
     case 'held':
+      if (message.dispatch.begunAt) {
+        return [
+          {
+            code: 'held',
+            detail: `It does not go on by itself. POST ${path}/resume sends at once to those whose time has come, and to the others at theirs; DELETE ${path} cancels it.`,
+          },
+        ];
+      }
       return [
         {
           code: 'held',

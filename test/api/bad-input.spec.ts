@@ -411,6 +411,7 @@ describe('a local time', () => {
         [{ ...LOCAL, time: 9 }, '/time', /a time of day/],
         [{ ...LOCAL, passed: 'hold' }, '/passed', /One of send, skip/],
         [{ ...LOCAL, time_zone: 'Europe/Paris' }, '/time_zone', /unknown property/],
+        [{ ...LOCAL, 'time/zone': 'Europe/Paris' }, '/time~1zone', /unknown property/],
       ] as const
     ).map(([local, pointer, says]): Case => [
       `with ${shown({ local_delivery: local })}`,

@@ -11,7 +11,7 @@ const NINE = { time: '09:00', date: '2027-03-28' };
 const clock = new ManualClock(anInstant());
 let app: TestApp;
 beforeAll(async () => {
-  app = await startTestApp({ clock });
+  app = await startTestApp({ clock, env: { PUBLIC_URL: 'https://news.example.com' } });
 });
 afterAll(() => app.close());
 

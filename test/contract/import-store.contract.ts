@@ -1,11 +1,12 @@
 import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { ZoneCount } from '../../src/groups/subscriber-store.ts';
 import { type ImportJob, isImportKey, newImportKey } from '../../src/groups/imports/import-job.ts';
 import { checkRow } from '../../src/groups/imports/import-row.ts';
 import type { ImportClaim } from '../../src/groups/imports/import-store.ts';
 import type { PlannedRow } from '../../src/groups/imports/merge-rows.ts';
 import { DAY_MS, MINUTE_MS, plusMs } from '../../src/platform/clock/clock.ts';
-import { addresses, aGroupName, aKey, aNewcomer, anInstant } from '../support/builders.ts';
+import { addresses, aGroupName, aKey, aNewcomer, anInstant, groupSettings } from '../support/builders.ts';
 import type { Engine, OpenEngine } from './engine.ts';
 
 const GROUP = aGroupName();
@@ -23,6 +24,10 @@ function planned(email: string, fields: Readonly<Record<string, unknown>> = {}):
     throw new Error(`The row of ${email} is not valid.`);
   }
   return { row: read.row, isDuplicate: false };
+}
+
+function zoneCountsOf(counts: readonly ZoneCount[]): Readonly<Record<string, number>> {
+  return Object.fromEntries(counts.map(({ timeZone, count }) => [timeZone?.toLowerCase() ?? '', count]));
 }
 
 async function* pieces(...given: readonly string[]): AsyncGenerator<Uint8Array> {
@@ -192,6 +197,57 @@ export function describeImportStore(openEngine: OpenEngine): void {
         status: 'unsubscribed',
         name: undefined,
       });
+    });
+
+    it('counts in which zones its active subscribers are', async () => {
+      await engine.subscribers.add(
+        GROUP,
+        [{ ...aNewcomer('a@example.com'), timeZone: 'Europe/Paris' }],
+        anInstant(),
+      );
+      const job = await claimed();
+      const rows = [
+        planned('a@example.com', { time_zone: 'Asia/Tokyo' }),
+        planned('b@example.com', { time_zone: 'Asia/Tokyo' }),
+        planned('c@example.com', { time_zone: 'Asia/Tokyo', status: 'unsubscribed' }),
+        planned('d@example.com'),
+      ];
+
+      await engine.imports.apply(job, aClaim(), { rows, after: 0, readBytes: 1 });
+
+      expect(zoneCountsOf(await engine.subscribers.countZones(GROUP))).toEqual({ 'asia/tokyo': 2, '': 1 });
+    });
+
+    it('records what it means for whoever is new or has another status, and for nobody else', async () => {
+      await engine.subscribers.add(
+        GROUP,
+        [aNewcomer('a@example.com'), aNewcomer('b@example.com')],
+        anInstant(),
+      );
+      const job = await claimed();
+      const rows = [
+        planned('a@example.com', { name: 'A' }),
+        planned('b@example.com', { status: 'bounced' }),
+        planned('c@example.com'),
+      ];
+
+      await engine.imports.apply(job, aClaim(), { rows, after: 0, readBytes: 1 });
+
+      const recorded = async (email: string): Promise<unknown> =>
+        (await engine.consents.find(GROUP, aKey(email)))?.entries.map(({ what, how }) => `${what} ${how}`);
+      expect(await recorded('a@example.com')).toEqual(['subscribed api']);
+      expect(await recorded('b@example.com')).toEqual(['subscribed api', 'bounced import']);
+      expect(await recorded('c@example.com')).toEqual(['subscribed import']);
+    });
+
+    it('makes nobody active in a group in which everybody has to confirm', async () => {
+      await engine.groups.put(GROUP, groupSettings({ optIn: 'double' }));
+      const job = await claimed();
+      const rows = [planned('a@example.com'), planned('b@example.com', { status: 'active' })];
+
+      await engine.imports.apply(job, aClaim(), { rows, after: 0, readBytes: 1 });
+
+      expect((await engine.groups.find(GROUP))?.counts).toMatchObject({ active: 0, pending: 2 });
     });
 
     it('only counts in a dry run', async () => {

@@ -25,7 +25,9 @@ import {
   type WakingImport,
 } from '../../groups/imports/import-store.ts';
 import { addResults, countWrites, mergeRows, type SubscriberWrite } from '../../groups/imports/merge-rows.ts';
+import { OPT_INS, type OptIn } from '../../groups/mailing-settings.ts';
 import type { Subscriber, SubscriberKey } from '../../groups/subscriber.ts';
+import { consentUpdate } from './consent-store.ts';
 import { AwsClients } from './aws-clients.ts';
 import { AwsNames } from './aws-names.ts';
 import { IMPORTS_PARTITION } from './due-index.ts';
@@ -46,12 +48,13 @@ import { ItemUpdate } from './item-update.ts';
 import { type Key, queryItems, readItem, readItems } from './read-items.ts';
 import { keyOf, toItem, toSubscriber } from './subscriber-store.ts';
 import { callAws, transact, TRANSACTION_MAX_ITEMS, type TransactItem } from './transact.ts';
+import { zonesUpdate } from './zone-counts.ts';
 
 // No group has such names.
 const JOBS_PREFIX = '#imports/';
 const RESULTS_PREFIX = '#import-results/';
-// Beside the subscribers, the transaction holds the group, the import and the results.
-const CHUNK_ROWS = TRANSACTION_MAX_ITEMS - 3;
+// Beside the subscribers and what is recorded of each, the transaction holds the group, its zones, the import and the results.
+const CHUNK_ROWS = Math.floor((TRANSACTION_MAX_ITEMS - 4) / 2);
 const RESULTS_PAGE = 1_000;
 // Longer than any import is worked and kept; DynamoDB removes them then.
 const RESULTS_KEPT_MS = 30 * DAY_MS;
@@ -185,7 +188,8 @@ export class AwsImportStore extends ImportStore {
         return undefined;
       }
       const existing = await this.#existing(group, chunk);
-      const { writes, results } = mergeRows(chunk.rows, { group, existing, at: claim.now });
+      const optIn = await this.#optIn(group);
+      const { writes, results } = mergeRows(chunk.rows, { group, existing, at: claim.now, optIn });
       const after = {
         ...job,
         counts: addResults(job.counts, results),
@@ -315,6 +319,11 @@ export class AwsImportStore extends ImportStore {
     }
   }
 
+  async #optIn(group: GroupName): Promise<OptIn> {
+    const item = await readItem(this.clients.dynamo, this.names.tables.groups, { group_name: group });
+    return item?.['opt_in'] === undefined ? 'single' : oneOf(item, 'opt_in', OPT_INS);
+  }
+
   async #existing(group: GroupName, { rows }: ImportChunk): Promise<ReadonlyMap<SubscriberKey, Subscriber>> {
     const keys = [...new Set(rows.flatMap(({ row }) => row?.key ?? []))].map((key) => keyOf(group, key));
     const items = await readItems(this.clients.dynamo, this.names.tables.subscribers, keys);
@@ -356,7 +365,14 @@ export class AwsImportStore extends ImportStore {
           : { ConditionExpression: 'attribute_not_exists(subscriber)' }),
       },
     }));
-    return [groupUpdate(this.names, group, at, countWrites(writes)), ...puts];
+    const records = writes.flatMap(({ after, consent }) =>
+      consent ? [consentUpdate(this.names, group, after.key, consent)] : [],
+    );
+    const counts = [
+      groupUpdate(this.names, group, at, countWrites(writes)),
+      ...zonesUpdate(this.names, group, writes),
+    ];
+    return [...counts, ...puts, ...records];
   }
 }
 

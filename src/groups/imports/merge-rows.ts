@@ -1,5 +1,7 @@
 import { attributesFault } from '../attributes.ts';
+import { type ConsentEntry, consentEvent, originOf } from '../consent.ts';
 import type { GroupName } from '../group.ts';
+import type { OptIn } from '../mailing-settings.ts';
 import type { Attributes, Subscriber, SubscriberKey, SubscriberStatus } from '../subscriber.ts';
 import type { ImportCounts } from './import-job.ts';
 import type { ImportRow } from './import-row.ts';
@@ -34,7 +36,11 @@ export interface PlannedRow {
 export interface SubscriberWrite {
   readonly before: Subscriber | undefined;
   readonly after: Subscriber;
+  /** What that means, where it means anything; written with it, both or neither. */
+  readonly consent: ConsentEntry | undefined;
 }
+
+type Write = Omit<SubscriberWrite, 'consent'>;
 
 export interface Merged {
   readonly writes: readonly SubscriberWrite[];
@@ -48,18 +54,22 @@ export interface MergeInto {
   readonly existing: ReadonlyMap<SubscriberKey, Subscriber>;
   /** When whoever is new joins. */
   readonly at: Temporal.Instant;
+  /** Of the group: where it is double, nobody new is active, whatever the file says. */
+  readonly optIn: OptIn;
 }
 
 /** Rows in the order of the file: of several for one address, each changes what the one before has made. */
 export function mergeRows(rows: readonly PlannedRow[], into: MergeInto): Merged {
-  const writes = new Map<SubscriberKey, SubscriberWrite>();
+  const writes = new Map<SubscriberKey, Write>();
+  // As it is once stored: in whole milliseconds.
+  const at = Temporal.Instant.fromEpochMilliseconds(into.at.epochMilliseconds);
   let results = '';
   for (const { row, isDuplicate } of rows) {
-    const result = row ? mergeRow(row, into, writes) : 'rejected';
+    const result = row ? mergeRow(row, { ...into, at }, writes) : 'rejected';
     const letter = LETTERS[result];
     results += isDuplicate ? letter.toLowerCase() : letter;
   }
-  return { writes: [...writes.values()], results };
+  return { writes: [...writes.values()].map((write) => recorded(write, at)), results };
 }
 
 /** What a letter of the results says. */
@@ -114,13 +124,16 @@ export function countWrites(writes: readonly SubscriberWrite[]): ReadonlyMap<Sub
 
 function mergeRow(
   row: ImportRow,
-  { group, existing, at }: MergeInto,
-  writes: Map<SubscriberKey, SubscriberWrite>,
+  { group, existing, at, optIn }: MergeInto,
+  writes: Map<SubscriberKey, Write>,
 ): RowResult {
   const before = existing.get(row.key);
   const present = writes.get(row.key)?.after ?? before;
   if (!present) {
-    writes.set(row.key, { before: undefined, after: newSubscriber(row, group, at) });
+    writes.set(row.key, {
+      before: undefined,
+      after: { ...newSubscriber(row, group, at), status: firstStatus(row.status, optIn) },
+    });
     return 'created';
   }
   if (isClosed(present.status) && row.status !== present.status) {
@@ -145,6 +158,21 @@ function mergeRow(
   return 'updated';
 }
 
+function recorded(write: Write, at: Temporal.Instant): SubscriberWrite {
+  const { before, after } = write;
+  const what = before
+    ? consentEvent(before.status, after.status)
+    : after.status === 'active'
+      ? 'subscribed'
+      : after.status;
+  return { ...write, consent: what && { ...originOf('import'), what, at } };
+}
+
+function firstStatus(said: SubscriberStatus | undefined, optIn: OptIn): SubscriberStatus {
+  const status = said ?? 'active';
+  return optIn === 'double' && status === 'active' ? 'pending' : status;
+}
+
 /** Must not be written to any more. */
 function isClosed(status: SubscriberStatus): boolean {
   return status !== 'active' && status !== 'pending';
@@ -155,11 +183,11 @@ function newSubscriber(row: ImportRow, group: GroupName, at: Temporal.Instant): 
     group,
     key: row.key,
     email: row.email,
-    status: row.status ?? 'active',
+    status: 'active',
     name: row.name ?? undefined,
     attributes: row.attributes ?? {},
     timeZone: row.timeZone ?? undefined,
-    joinedAt: Temporal.Instant.fromEpochMilliseconds(at.epochMilliseconds),
+    joinedAt: at,
     version: 1,
   };
 }

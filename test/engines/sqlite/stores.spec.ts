@@ -89,6 +89,21 @@ describe('endLeases', () => {
     expect((await read(engine, message)).wakeAt).toEqual(engine.clock.now());
   });
 
+  it('leaves a wake that came while nobody was there, so that it tells for how long', async () => {
+    const { message } = await dispatchOne(engine);
+    const wakeAt = plusMs(engine.clock.now(), MINUTE_MS);
+    await engine.messages.rest(message.group, message.key, {
+      token: 'dispatcher',
+      wakeAt,
+      lookedAt: undefined,
+    });
+    engine.clock.advance(2 * DAY_MS);
+
+    await endLeases(engine.database, engine.clock.now());
+
+    expect((await read(engine, message)).wakeAt).toEqual(wakeAt);
+  });
+
   it('does nothing when it runs twice', async () => {
     const { message, batch } = await dispatchOne(engine);
     await claimBatch(engine, batch);
