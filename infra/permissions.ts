@@ -137,6 +137,7 @@ export function workerPermissions(scope: PermissionScope): readonly PolicyStatem
       [
         's3:DeleteObject', // the sweeper
         's3:GetObject',
+        's3:PutObject', // an occurrence of a series
         's3:PutObjectTagging', // a change of a message labels its content anew; both roles have this code
       ],
     ),

@@ -10,17 +10,20 @@ import {
   plusMs,
   SECOND_MS,
 } from '../platform/clock/clock.ts';
-import { assertNever } from '../platform/errors/assert-never.ts';
 import { Settings } from '../platform/config/settings.ts';
+import { assertNever } from '../platform/errors/assert-never.ts';
 import { VersionMismatchError } from '../platform/errors/version-mismatch-error.ts';
 import { Log } from '../platform/logging/log.ts';
 import { type MessageChange, MessageStore, type Waking } from '../schedule/message-store.ts';
 import { messageTags } from '../schedule/message-tags.ts';
 import type { Message } from '../schedule/message.ts';
-import { judgeLateness, type Verdict } from '../schedule/missed-rule.ts';
+import { resolveAnew } from '../schedule/meant-time.ts';
+import { judgeLateness, type Verdict, wakeForRules } from '../schedule/missed-rule.ts';
 import { Planner } from '../schedule/planner.ts';
 import { formatDuration } from '../schedule/schedule-time.ts';
+import { SeriesService } from '../schedule/series.service.ts';
 import { WakeSignal } from '../schedule/wake-signal.ts';
+import { ZoneRules } from '../schedule/zone-rules.ts';
 import { DeliveryMetrics } from './delivery-metrics.ts';
 import { Dispatcher } from './dispatcher.ts';
 import { newToken } from './lease.ts';
@@ -40,7 +43,7 @@ const REPLAN_EVERY_MS = 15 * MINUTE_MS;
 const ATTEND_AT_ONCE = 16;
 
 /**
- * Finds messages whose wake is near, arms a timer for each, and attends to it at its time. Any number of scanners may run:
+ * Finds messages and series whose wake is near, arms a timer for each, and attends to it at its time. Any number of scanners may run:
  * a claim decides who gets a message. The timer makes it punctual; the scan is the safety net.
  */
 @Injectable()
@@ -55,7 +58,9 @@ export class DueScanner {
 
   constructor(
     private readonly messages: MessageStore,
+    private readonly series: SeriesService,
     private readonly planner: Planner,
+    private readonly rules: ZoneRules,
     private readonly dispatcher: Dispatcher,
     private readonly wakes: WakeSignal,
     private readonly metrics: DeliveryMetrics,
@@ -170,11 +175,22 @@ export class DueScanner {
       await this.#attend(waking);
     } catch (error) {
       // Its wake stays or comes with the end of the lease, so that a scan finds it again.
-      this.log.error('message.attend-failed', { message_key: waking.key, err: error });
+      this.log.error(`${waking.kind}.attend-failed`, { [`${waking.kind}_key`]: waking.key, err: error });
     }
   }
 
   async #attend(waking: Waking): Promise<void> {
+    switch (waking.kind) {
+      case 'message':
+        return this.#attendMessage(waking);
+      case 'series':
+        return this.series.attend(waking.group, waking.key);
+      default:
+        return assertNever(waking);
+    }
+  }
+
+  async #attendMessage(waking: Extract<Waking, { kind: 'message' }>): Promise<void> {
     const found = await this.messages.find(waking.group, waking.key);
     const message = found && (await this.#replan(found));
     if (!message || !(await this.#mayGo(message))) {
@@ -198,12 +214,18 @@ export class DueScanner {
   }
 
   /**
-   * Finds the first wave of a message with a local time by where its subscribers are now, and answers the message where that has come;
+   * Finds the first wave of a message with a local time for each by where its subscribers are now, and answers the message where that has come;
    * otherwise it is looked at again, until it has.
    */
   async #replan(message: Message): Promise<Message | undefined> {
-    const { localDelivery } = message;
-    if (message.status !== 'scheduled' || !localDelivery) {
+    const { localDelivery, time } = message;
+    if (message.status !== 'scheduled') {
+      return message;
+    }
+    if (time) {
+      return this.#resolveAnew(message);
+    }
+    if (!localDelivery) {
       return message;
     }
     const now = this.clock.now();
@@ -220,6 +242,29 @@ export class DueScanner {
       await this.messages.postpone(message.group, message.key, message.version, wakeAt);
     }
     return isReached(dueAt, now) ? planned : undefined;
+  }
+
+  /**
+   * Resolves the local time of a message by the rules that this process knows, where it was resolved by others, and answers the message
+   * where its time has come; otherwise it wakes then.
+   */
+  async #resolveAnew(message: Message): Promise<Message | undefined> {
+    const now = this.clock.now();
+    const anew = resolveAnew(message, this.rules, now);
+    const isReleased = !message.dueAt.equals(message.scheduleOn); // its lateness counts from there, whatever the rules are
+    const dueAt = isReleased || !anew ? message.dueAt : anew.scheduleOn;
+    const wakeAt = wakeForRules(dueAt, now);
+    let resolved: Message | undefined = message;
+    if (anew) {
+      const tags = messageTags({ ...message, ...anew });
+      resolved = await this.#changeUnlessChanged(message, { ...anew, tags, dueAt, wakeAt });
+      if (!anew.scheduleOn.equals(message.scheduleOn)) {
+        this.log.warn('message.moved', { message_key: message.key, tzdata: this.rules.tzdata });
+      }
+    } else if (!isReached(dueAt, now)) {
+      await this.messages.postpone(message.group, message.key, message.version, wakeAt);
+    }
+    return isReached(dueAt, now) ? resolved : undefined;
   }
 
   /** False where the message is too late to go out; it is held or skipped then. */

@@ -1,8 +1,8 @@
 import { ValidateBy } from 'class-validator';
 import { InvalidInputError } from '../platform/errors/domain-error.ts';
-import { parseScheduleTime } from './schedule-time.ts';
+import { readTime } from './schedule-time.ts';
 
-/** A time as `parseScheduleTime` reads it; the message says what is wrong with another one. */
+/** A time in a form that `readTime` takes; the message says what is wrong with another one. Of an object, whoever reads it says so, with the place in it. */
 export function IsScheduleTime(): PropertyDecorator {
   return ValidateBy({
     name: 'isScheduleTime',
@@ -18,7 +18,9 @@ function timeFault(value: unknown): string | undefined {
     return 'It is missing; a time is needed.';
   }
   try {
-    parseScheduleTime(value, '');
+    if (!isObject(value)) {
+      readTime(value, '');
+    }
     return undefined;
   } catch (error) {
     if (!(error instanceof InvalidInputError)) {
@@ -26,4 +28,8 @@ function timeFault(value: unknown): string | undefined {
     }
     return error.faults.map((fault) => fault.detail).join(' ');
   }
+}
+
+function isObject(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

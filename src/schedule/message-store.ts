@@ -1,6 +1,8 @@
 import type { GroupName } from '../groups/group.ts';
 import type { SealedContent } from './content.ts';
 import type { Message, MessageKey, MessageStatus } from './message.ts';
+import type { SeriesKey } from './occurrence.ts';
+import type { Series } from './series.ts';
 
 /** What makes a second POST the same as the first. Kept for a day; afterwards the same key starts anew. */
 export interface Idempotency {
@@ -17,7 +19,17 @@ export type CreateResult =
   /** The same request was answered before: nothing was stored now. */
   | { readonly kind: 'repeated'; readonly key: MessageKey; readonly answer: string }
   /** The key was used for another request: nothing was stored. */
-  | { readonly kind: 'key-reused' };
+  | { readonly kind: 'key-reused' }
+  /** There is a message of this key: nothing was stored. */
+  | { readonly kind: 'exists' }
+  /** The series has changed since it was read: nothing was stored. */
+  | { readonly kind: 'series-changed' };
+
+/** What goes with a message of a series: the series itself with its first, or that it is still the version which was read. */
+export interface SeriesCondition {
+  readonly kind: 'new' | 'unchanged';
+  readonly series: Series;
+}
 
 /** In order of `scheduleOn`, then key. */
 export interface MessagePage {
@@ -42,6 +54,8 @@ export type MessageChange = Partial<
     | 'status'
     | 'reason'
     | 'scheduleOn'
+    | 'time'
+    | 'occurrence'
     | 'dueAt'
     | 'localDelivery'
     | 'expiresAt'
@@ -53,12 +67,11 @@ export type MessageChange = Partial<
   >
 >;
 
-/** A message that may need attention; only a claim decides. */
-export interface Waking {
-  readonly group: GroupName;
-  readonly key: MessageKey;
-  readonly wakeAt: Temporal.Instant;
-}
+/** A message, or a series, that may need attention; only a conditional write decides. */
+export type Waking = { readonly group: GroupName; readonly wakeAt: Temporal.Instant } & (
+  | { readonly kind: 'message'; readonly key: MessageKey }
+  | { readonly kind: 'series'; readonly key: SeriesKey }
+);
 
 /** Until when a message is left alone, by whoever holds its lease. */
 export interface Rest {
@@ -81,9 +94,15 @@ export interface ClaimTerms {
 export abstract class MessageStore {
   /**
    * Stores content and record, and makes the group where there is none. Durable once it resolves.
-   * A second run with the same idempotency key stores nothing.
+   * A second run with the same idempotency key stores nothing; nor does one with the same message key.
+   * A new series is stored with the message, and with the same content: both or neither.
    */
-  abstract create(message: Message, content: SealedContent, idempotency?: Idempotency): Promise<CreateResult>;
+  abstract create(
+    message: Message,
+    content: SealedContent,
+    idempotency?: Idempotency,
+    series?: SeriesCondition,
+  ): Promise<CreateResult>;
 
   abstract find(group: GroupName, key: MessageKey): Promise<Message | undefined>;
 
@@ -112,7 +131,7 @@ export abstract class MessageStore {
     content?: SealedContent,
   ): Promise<Message>;
 
-  /** Messages whose wake comes at `until` or earlier, soonest first. May lag behind the records; never decides anything. */
+  /** Messages and series whose wake comes at `until` or earlier, soonest first. May lag behind the records; never decides anything. */
   abstract findWaking(until: Temporal.Instant, limit: number): Promise<readonly Waking[]>;
 
   /**

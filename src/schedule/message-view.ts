@@ -2,6 +2,8 @@ import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import type { Group } from '../groups/group.ts';
 import { formatInstant, isReached, later, msBetween } from '../platform/clock/clock.ts';
 import { type Template, TEMPLATES } from './content.ts';
+import { DST_CHOICES, type MeantTime } from './meant-time.ts';
+import type { Occurrence } from './occurrence.ts';
 import { localTimeFields, PASSED, type Passed } from './local-delivery.ts';
 import {
   type Message,
@@ -18,7 +20,7 @@ import type { Plan } from './planner.ts';
 
 const EXAMPLE_KEY = '019ab0a2-7c1e-7d3a-9f65-3a1b5c8e2d47';
 
-class ContentView {
+export class ContentView {
   @ApiProperty({ type: 'integer', description: 'Size of the stored content in bytes.', example: 159 })
   readonly bytes!: number;
 
@@ -149,6 +151,58 @@ class WarningView {
   readonly detail!: string;
 }
 
+class MoveView {
+  @ApiProperty({ format: 'date-time', example: '2027-03-28T07:00:00.000Z' })
+  readonly from!: string;
+
+  @ApiProperty({ format: 'date-time', example: '2027-03-28T08:00:00.000Z' })
+  readonly to!: string;
+
+  @ApiProperty({ description: 'The rules that moved it.', example: '2027a' })
+  readonly tzdata!: string;
+
+  @ApiProperty({ format: 'date-time', example: '2027-02-01T10:00:00.000Z' })
+  readonly at!: string;
+}
+
+class TimeView {
+  @ApiProperty({ example: '2027-03-28T09:00:00' })
+  readonly local!: string;
+
+  @ApiProperty({ example: 'Europe/Paris' })
+  readonly time_zone!: string;
+
+  @ApiProperty({
+    type: String,
+    enum: [...DST_CHOICES, 'series', null],
+    nullable: true,
+    description: 'What was chosen of a time that the clocks skip or repeat; series: as occurrences go.',
+    example: null,
+  })
+  readonly dst!: MeantTime['dst'] | null;
+
+  @ApiProperty({
+    description: 'The version of the IANA time zone data by which schedule_on was resolved.',
+    example: '2026c',
+  })
+  readonly tzdata!: string;
+
+  @ApiProperty({
+    type: [MoveView],
+    description: 'How newer time zone data has moved schedule_on, oldest first.',
+    example: [],
+  })
+  readonly moved!: readonly MoveView[];
+}
+
+class OccurrenceView {
+  @ApiProperty({ example: '019ab0a2-7c1e-7d3a-9f65-3a1b5c8e2d48' })
+  readonly key!: string;
+
+  @ApiProperty({ description: 'The local time at which the series has it.', example: '2027-03-29T09:00:00' })
+  readonly occurrence!: string;
+}
+
 /** A message as the API shows it. */
 export class MessageView {
   @ApiProperty({ description: 'A UUIDv7.', example: EXAMPLE_KEY })
@@ -191,6 +245,20 @@ export class MessageView {
     example: '2026-11-23T14:10:00.000Z',
   })
   readonly scheduled_at!: string;
+
+  @ApiProperty({
+    type: TimeView,
+    nullable: true,
+    description: 'What was meant, where schedule_on was said as a local time; null where it is an instant.',
+  })
+  readonly time!: TimeView | null;
+
+  @ApiProperty({
+    type: OccurrenceView,
+    nullable: true,
+    description: 'The series that this is an occurrence of; null where it is of none.',
+  })
+  readonly series!: OccurrenceView | null;
 
   @ApiProperty({
     type: LocalDeliveryView,
@@ -309,6 +377,8 @@ export function viewMessage(
     reason: message.reason ?? null,
     schedule_on: message.scheduleOn.epochMilliseconds,
     scheduled_at: formatInstant(message.scheduleOn),
+    time: viewTime(message.time),
+    series: viewOccurrence(message.occurrence),
     local_delivery: message.localDelivery ? localTimeFields(message.localDelivery) : null,
     waiting_until: waitingUntil ? formatInstant(waitingUntil) : null,
     late_ms: message.status === 'held' ? msBetween(message.dueAt, now) : null,
@@ -333,6 +403,27 @@ export function viewMessage(
     version: message.version,
     warnings: [...statusWarnings(message), ...setAsideWarnings(message)],
   };
+}
+
+function viewTime(time: MeantTime | undefined): TimeView | null {
+  return time === undefined
+    ? null
+    : {
+        local: time.local.toString(),
+        time_zone: time.timeZone,
+        dst: time.dst ?? null,
+        tzdata: time.tzdata,
+        moved: time.moved.map(({ from, to, tzdata, at }) => ({
+          from: formatInstant(from),
+          to: formatInstant(to),
+          tzdata,
+          at: formatInstant(at),
+        })),
+      };
+}
+
+function viewOccurrence(occurrence: Occurrence | undefined): OccurrenceView | null {
+  return occurrence ? { key: occurrence.series, occurrence: occurrence.local.toString() } : null;
 }
 
 /**

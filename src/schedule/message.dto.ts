@@ -1,13 +1,13 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
-import { Transform } from 'class-transformer';
-import { Allow, ArrayMaxSize, IsIn, IsOptional, ValidateIf } from 'class-validator';
+import { Transform, Type } from 'class-transformer';
+import { Allow, ArrayMaxSize, IsIn, IsOptional, ValidateIf, ValidateNested } from 'class-validator';
 import { IsMailbox, MAILBOX_MAX_LENGTH } from '../platform/mail/mailbox.ts';
 import { IsText } from '../platform/http/is-plain-text.ts';
 import { ListQuery } from '../platform/http/list-query.ts';
 import { InvalidInputError } from '../platform/errors/domain-error.ts';
 import { type Template, TEMPLATES } from './content.ts';
 import { IsScheduleTime } from './is-schedule-time.ts';
-import { type LocalTime, parseLocalTime } from './local-delivery.ts';
+import { parseLocalTime } from './local-delivery.ts';
 import { LocalDeliveryView } from './message-view.ts';
 import {
   MESSAGE_STATUSES,
@@ -19,25 +19,60 @@ import {
   RETRYABLE_OUTCOMES,
   type RetryableOutcome,
 } from './message.ts';
-import { parseScheduleTime } from './schedule-time.ts';
+import { DST_CHOICES, type DstChoice } from './meant-time.ts';
+import type { Recurrence } from './recurrence.ts';
+import { RepeatBody } from './repeat.dto.ts';
+import { IsJsonObject } from './is-json-object.ts';
+import { parseScheduleTime, type ScheduledTime } from './schedule-time.ts';
 import type { Draft, Redraft } from './schedule.service.ts';
 
 // RFC 5322, 2.1.1: a line has at most 998 characters; a longer subject would be folded, but nobody reads it.
-const SUBJECT_MAX_LENGTH = 998;
+export const SUBJECT_MAX_LENGTH = 998;
 // BODY_LIMIT decides, in bytes; the request itself is limited before that.
-const BODY_MAX_LENGTH = 40 * 1024 * 1024;
+export const BODY_MAX_LENGTH = 40 * 1024 * 1024;
 
-const EXAMPLE_BODY = 'The workshop is not recorded.<h1>Welcome dear friends</h1>';
+export const EXAMPLE_BODY = 'The workshop is not recorded.<h1>Welcome dear friends</h1>';
 const EXAMPLE_TIME = '2030-01-01T09:00[Europe/Paris]';
-const TIME_DESCRIPTION =
-  'A local time with its zone, RFC 9557 (2027-03-28T09:00[Europe/Paris]); or RFC 3339 (2027-03-28T07:00:00Z); or epoch milliseconds (1806217200000).';
-const TIME_SCHEMA = { oneOf: [{ type: 'integer' }, { type: 'string' }] };
+export const TIME_DESCRIPTION =
+  'A local time with its zone, RFC 9557 (2027-03-28T09:00[Europe/Paris]) or {local, time_zone}; without a zone, in that of the group; or RFC 3339 (2027-03-28T07:00:00Z); or epoch milliseconds (1806217200000). A local time that the clocks skip or repeat is refused with the candidates, unless dst chooses.';
+export const TIME_SCHEMA = {
+  oneOf: [
+    { type: 'integer' },
+    { type: 'string' },
+    {
+      type: 'object',
+      required: ['local'],
+      properties: {
+        local: { type: 'string', example: '2030-01-01T09:00' },
+        time_zone: { type: 'string', nullable: true, example: 'Europe/Paris' },
+        dst: { type: 'string', nullable: true, enum: [...DST_CHOICES, null] },
+      },
+    },
+  ],
+};
 
 /** For Swagger UI: each runs as it stands. */
 export const MESSAGE_BODY_EXAMPLES = {
   zone: {
     summary: 'A local time with its zone',
     value: { subject: 'Hello SLS workshop!', body: EXAMPLE_BODY, schedule_on: EXAMPLE_TIME },
+  },
+  object: {
+    summary: 'The same as an object',
+    value: {
+      subject: 'Hello SLS workshop!',
+      body: EXAMPLE_BODY,
+      schedule_on: { local: '2030-01-01T09:00', time_zone: 'Europe/Paris' },
+    },
+  },
+  series: {
+    summary: 'Every Monday at nine, but for one',
+    value: {
+      subject: 'The week at the workshop',
+      body: EXAMPLE_BODY,
+      schedule_on: '2030-01-07T09:00[Europe/Paris]',
+      repeat: { rrule: 'FREQ=WEEKLY;BYDAY=MO', except: ['2030-12-23'] },
+    },
   },
   sample: {
     summary: "The sample's request: its time has passed, so it is held",
@@ -84,8 +119,8 @@ const LOCAL_DELIVERY_DOCS = {
   example: { time: '09:00', date: '2030-01-01', passed: 'send' },
 };
 
-/** What a message is made of, as far as a caller says it; the base of the two bodies. */
-class MessageFields {
+/** What a message is made of, as far as a caller says it; the base of the bodies. */
+export class MessageFields {
   @ApiPropertyOptional({
     type: String,
     nullable: true,
@@ -142,6 +177,15 @@ class MessageFields {
   readonly expires_at?: unknown;
 
   @ApiPropertyOptional({
+    enum: DST_CHOICES,
+    description: 'Which moment schedule_on means where it is a local time that the clocks skip or repeat.',
+    example: 'earlier',
+  })
+  @ValidateIf((_body, value) => value !== undefined)
+  @IsIn(DST_CHOICES, { message: `One of ${DST_CHOICES.join(', ')} is needed.` })
+  readonly dst?: DstChoice;
+
+  @ApiPropertyOptional({
     enum: ON_MISSED,
     default: 'hold',
     description: 'What becomes of it when it is found due later than the grace (MISSED_GRACE, 24 h) allows.',
@@ -188,6 +232,17 @@ export class MessageBody extends MessageFields {
   @ApiPropertyOptional({ type: LocalDeliveryView, ...LOCAL_DELIVERY_DOCS })
   @Allow()
   readonly local_delivery?: unknown;
+
+  @ApiPropertyOptional({
+    type: RepeatBody,
+    description:
+      'Makes a series of it, from schedule_on on and at local times of its zone: the answer is the message of the first occurrence to come, with `series` in it.',
+  })
+  @ValidateIf((_body, value) => value !== undefined)
+  @IsJsonObject()
+  @ValidateNested()
+  @Type(() => RepeatBody)
+  readonly repeat?: RepeatBody;
 }
 
 /** What PATCH …/schedule/{key} takes; what is left out stays, null empties. */
@@ -255,22 +310,47 @@ export class RetryQuery {
   readonly outcome: RetryableOutcome = 'failed';
 }
 
-export function readDraft(body: MessageBody): Draft {
+/** Reads a time of the request, in its group. */
+export type ReadTime = (input: unknown, pointer: string, dst?: DstChoice) => Promise<ScheduledTime>;
+
+/** Reads when a series is, in its group. */
+export type ReadRecurrence = (scheduleOn: unknown, repeat: RepeatBody) => Promise<Recurrence>;
+
+export async function readDraft(
+  body: MessageBody,
+  read: ReadTime,
+  readRecurrence: ReadRecurrence,
+): Promise<Draft> {
+  const repeat = body.repeat && (await readRecurrence(body.schedule_on, body.repeat));
+  if (repeat) {
+    refuseWithRepeat(body);
+  }
+  const { scheduleOn, localDelivery, time } = repeat
+    ? {
+        scheduleOn: repeat.start.toZonedDateTime(repeat.timeZone).toInstant(),
+        localDelivery: undefined,
+        time: undefined,
+      }
+    : await readTimes(body, read);
   return {
+    repeat,
     subject: body.subject,
     body: body.body,
     text: body.text ?? undefined,
     template: body.template ?? 'none',
     from: body.from ?? undefined,
     replyTo: body.reply_to ?? undefined,
-    ...readTimes(body),
-    expiresAt: readExpiry(body.expires_at),
+    scheduleOn,
+    localDelivery,
+    time,
+    expiresAt: await readExpiry(body.expires_at, read),
     onMissed: body.on_missed ?? 'hold',
     onUnknown: body.on_unknown ?? 'resend',
   };
 }
 
-export function readRedraft(patch: MessagePatch): Redraft {
+export async function readRedraft(patch: MessagePatch, read: ReadTime): Promise<Redraft> {
+  const times = await readTimes(patch, read);
   return {
     ...(patch.subject !== undefined && { subject: patch.subject }),
     ...(patch.body !== undefined && { body: patch.body }),
@@ -278,19 +358,45 @@ export function readRedraft(patch: MessagePatch): Redraft {
     ...(patch.template !== undefined && { template: patch.template }),
     ...(patch.from !== undefined && { from: patch.from ?? undefined }),
     ...(patch.reply_to !== undefined && { replyTo: patch.reply_to ?? undefined }),
-    ...readTimes(patch),
-    ...(patch.expires_at !== undefined && { expiresAt: readExpiry(patch.expires_at) }),
+    ...times,
+    ...(patch.expires_at !== undefined && { expiresAt: await readExpiry(patch.expires_at, read) }),
     ...(patch.on_missed !== undefined && { onMissed: patch.on_missed }),
     ...(patch.on_unknown !== undefined && { onUnknown: patch.on_unknown }),
   };
 }
 
+/** What a message may have and a series may not. */
+function refuseWithRepeat({
+  dst,
+  expires_at: expiresAt,
+  local_delivery: localDelivery,
+}: Pick<MessageBody, 'dst' | 'expires_at' | 'local_delivery'>): void {
+  if (localDelivery !== undefined) {
+    throw new InvalidInputError([
+      { pointer: '/local_delivery', detail: 'A series has schedule_on: one instant for each occurrence.' },
+    ]);
+  }
+  if (dst !== undefined) {
+    throw new InvalidInputError([
+      { pointer: '/dst', detail: 'It is for a message that goes out once; repeat.dst_gap is for a series.' },
+    ]);
+  }
+  if (expiresAt !== undefined && expiresAt !== null) {
+    throw new InvalidInputError([
+      {
+        pointer: '/expires_at',
+        detail: 'A series has none: on_missed says what becomes of an occurrence that is late.',
+      },
+    ]);
+  }
+}
+
 /** One of the two ways to say when; neither where the body says nothing of it. */
-function readTimes(body: Pick<MessageBody, 'schedule_on' | 'local_delivery'>): {
-  readonly scheduleOn: Temporal.Instant | undefined;
-  readonly localDelivery: LocalTime | undefined;
-} {
-  const { schedule_on: scheduleOn, local_delivery: localDelivery } = body;
+async function readTimes(
+  body: Pick<MessageBody, 'schedule_on' | 'local_delivery' | 'dst'>,
+  read: ReadTime,
+): Promise<Pick<Draft, 'scheduleOn' | 'localDelivery' | 'time'>> {
+  const { schedule_on: scheduleOn, local_delivery: localDelivery, dst } = body;
   if (scheduleOn !== undefined && localDelivery !== undefined) {
     throw new InvalidInputError([
       {
@@ -299,10 +405,19 @@ function readTimes(body: Pick<MessageBody, 'schedule_on' | 'local_delivery'>): {
       },
     ]);
   }
-  return {
-    scheduleOn: scheduleOn === undefined ? undefined : parseScheduleTime(scheduleOn, '/schedule_on'),
-    localDelivery: localDelivery === undefined ? undefined : parseLocalTime(localDelivery, '/local_delivery'),
-  };
+  if (scheduleOn === undefined) {
+    if (dst !== undefined) {
+      throw new InvalidInputError([{ pointer: '/dst', detail: 'It goes with a schedule_on.' }]);
+    }
+    return {
+      scheduleOn: undefined,
+      localDelivery:
+        localDelivery === undefined ? undefined : parseLocalTime(localDelivery, '/local_delivery'),
+      time: undefined,
+    };
+  }
+  const { at, time } = await read(scheduleOn, '/schedule_on', dst);
+  return { scheduleOn: at, localDelivery: undefined, time };
 }
 
 /** The bounds that a list is asked for, each absent where it is not given. */
@@ -316,8 +431,8 @@ export function readTimeRange(query: MessageListQuery): {
   };
 }
 
-function readExpiry(value: unknown): Temporal.Instant | undefined {
-  return value === undefined || value === null ? undefined : parseScheduleTime(value, '/expires_at');
+async function readExpiry(value: unknown, read: ReadTime): Promise<Temporal.Instant | undefined> {
+  return value === undefined || value === null ? undefined : (await read(value, '/expires_at')).at;
 }
 
 /** A query string has no numbers, so digits stand for one there. */

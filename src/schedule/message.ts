@@ -7,7 +7,8 @@
  *   delivery    one message to one subscriber; its outcome is sent, failed, skipped or unknown
  *   channel     how a delivery leaves
  *   engine      where the state lives
- *   wake        the moment at which a message next needs attention
+ *   wake        the moment at which a message, or a series, next needs attention
+ *   series      what repeats; each of its occurrences is a message of its own
  */
 import { randomUUIDv7 } from 'node:crypto';
 import type { GroupName } from '../groups/group.ts';
@@ -17,7 +18,9 @@ import { DomainError } from '../platform/errors/domain-error.ts';
 import type { Brand } from '../platform/ids/brand.ts';
 import type { Template } from './content.ts';
 import type { LocalDelivery } from './local-delivery.ts';
+import type { MeantTime } from './meant-time.ts';
 import type { MessageTags } from './message-tags.ts';
+import type { Occurrence } from './occurrence.ts';
 
 /** A UUIDv7, lower case: keys sort by the time at which they were made. */
 export type MessageKey = Brand<string, 'MessageKey'>;
@@ -135,6 +138,10 @@ export interface Message {
   readonly reason: string | undefined;
   /** When it was asked to go out; with `localDelivery`, when its first wave goes. */
   readonly scheduleOn: Temporal.Instant;
+  /** What was meant by that, where it is a local time. */
+  readonly time: MeantTime | undefined;
+  /** Absent where it is of no series. */
+  readonly occurrence: Occurrence | undefined;
   /** From when its lateness counts: `scheduleOn`, or the moment at which somebody released it after that. */
   readonly dueAt: Temporal.Instant;
   readonly addedAt: Temporal.Instant;
@@ -202,7 +209,8 @@ export class ContentDamagedError extends DomainError {
   readonly kind = 'unavailable';
   readonly code = 'content-damaged';
 
-  constructor(key: MessageKey, detail: string, options?: ErrorOptions) {
+  /** @param key of the message, or of the series. */
+  constructor(key: string, detail: string, options?: ErrorOptions) {
     super(`The stored content of message ${key} ${detail}.`, options);
   }
 }

@@ -1,5 +1,7 @@
-import { DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS } from '../platform/clock/clock.ts';
+import { DAY_MS, formatInstant, HOUR_MS, MINUTE_MS, SECOND_MS } from '../platform/clock/clock.ts';
 import { InvalidInputError } from '../platform/errors/domain-error.ts';
+import { DST_CHOICES, type DstChoice, type MeantTime } from './meant-time.ts';
+import { systemZoneRules, type ZoneRules } from './zone-rules.ts';
 
 const LATEST_MS = 253_402_300_799_999; // the last millisecond of 9999: RFC 3339 has four digits for the year
 // As seconds this is the year 5138, as milliseconds March 1973: whatever is smaller was not meant as milliseconds.
@@ -9,7 +11,7 @@ const MAX_LENGTH = 100; // the longest zone name of tzdata makes a time of about
 const RANGE =
   'Times lie between 1973-03-03T09:46:40Z (100000000000) and 9999-12-31T23:59:59.999Z (253402300799999).';
 const FORMS =
-  'Send epoch milliseconds as a number (1795443000000), RFC 3339 with Z or an offset (2026-11-23T14:10:00Z, 2026-11-23T15:10:00+01:00), or a local time with its zone (2026-11-23T15:10[Europe/Paris]).';
+  'Send epoch milliseconds as a number (1795443000000), RFC 3339 with Z or an offset (2026-11-23T14:10:00Z, 2026-11-23T15:10:00+01:00), or a local time with its zone (2026-11-23T15:10[Europe/Paris], or {"local": "2026-11-23T15:10", "time_zone": "Europe/Paris"}).';
 
 // Date, time of day, Z or offset, zone. Stricter than Temporal, which also reads basic format, expanded years, a comma, offsets with seconds.
 const TIME_PATTERN =
@@ -20,22 +22,78 @@ const TIME_OF_DAY_PATTERN = /^(?:[01]\d|2[0-3])(?::[0-5]\d){1,2}(?:\.\d+)?$/;
 // What Temporal takes for a zone beyond this (EST, Japan, a whole date-time) is more likely a mistake than meant.
 const ZONE_PATTERN = /^(?:UTC|[a-z][\w.+-]*(?:\/[\w.+-]+)+|[+-](?:[01]\d|2[0-3]):[0-5]\d)$/i;
 
+/** A time as a client has said it, checked as far as that goes without the rules of a zone. */
+export type SaidTime =
+  | { readonly kind: 'instant'; readonly at: Temporal.Instant; readonly timeZone: string | undefined }
+  | {
+      readonly kind: 'local';
+      readonly local: Temporal.PlainDateTime;
+      /** Absent where the group's is meant. */
+      readonly timeZone: string | undefined;
+      /** That the zone must have then. */
+      readonly offset: string | undefined;
+      readonly dst: DstChoice | undefined;
+    };
+
+/** An instant, and what was meant by it where somebody named a local time. */
+export interface ScheduledTime {
+  readonly at: Temporal.Instant;
+  readonly time: MeantTime | undefined;
+}
+
 /**
- * The instant that a client means by `input`: epoch milliseconds, RFC 3339, or RFC 9557 with a zone in brackets.
- * An answer is never a guess: seconds, a local time without a zone, one that a change of the clocks skips or repeats, and
+ * The instant that a client means by `input`: epoch milliseconds, RFC 3339, RFC 9557 with a zone in brackets, or an object with a local
+ * time and its zone. An answer is never a guess: seconds, a local time without a zone, one that a change of the clocks skips or repeats, and
  * whatever Temporal would silently bend (`:60`, finer than a millisecond) are refused, with words that say what to send instead.
  * `Z` before a zone names the instant, as RFC 9557 (2.2, 3.4) has it; any other offset must be one that the zone has at that local time.
  * @param pointer where in the request `input` stands.
  * @throws {InvalidInputError}
  */
 export function parseScheduleTime(input: unknown, pointer: string): Temporal.Instant {
+  return placeTime(readTime(input, pointer), systemZoneRules, pointer).at;
+}
+
+/**
+ * As `parseScheduleTime`, but for what takes the rules of a zone, or a zone that is given elsewhere.
+ * @throws {InvalidInputError}
+ */
+export function readTime(input: unknown, pointer: string): SaidTime {
   if (typeof input === 'number') {
-    return readNumber(input, pointer);
+    return { kind: 'instant', at: readNumber(input, pointer), timeZone: undefined };
   }
   if (typeof input === 'string') {
     return readText(input, pointer);
   }
-  throw refusal(pointer, `A time is a number or a string, not ${nameType(input)}. ${FORMS}`);
+  if (typeof input === 'object' && input !== null && !Array.isArray(input)) {
+    return readObject(input, pointer);
+  }
+  throw refusal(
+    pointer,
+    `A time is a number or a string, or an object with a local time, not ${nameType(input)}. ${FORMS}`,
+  );
+}
+
+/**
+ * The instant of what was said, by these rules.
+ * @throws {InvalidInputError} with the candidates where the clocks skip or repeat a local time and nothing says which is meant.
+ */
+export function placeTime(said: SaidTime, rules: ZoneRules, pointer: string): ScheduledTime {
+  if (said.kind === 'instant') {
+    return { at: said.at, time: undefined };
+  }
+  const { local, timeZone } = said;
+  if (timeZone === undefined) {
+    const text = local.toString({ smallestUnit: 'minute' });
+    throw refusal(
+      pointer,
+      `${text} is a local time, and nothing says of which place. Add a zone, an offset, or Z for UTC: ${text}[Europe/Paris], ${text}+01:00, ${text}Z; or give the group a time_zone.`,
+    );
+  }
+  const { at, dst } = chooseMoment({ ...said, timeZone }, rules, pointer);
+  return {
+    at: inRange(at.epochMilliseconds, pointer),
+    time: { local, timeZone, dst: said.dst ?? dst, tzdata: rules.tzdata, moved: [] },
+  };
 }
 
 const YEAR_MS = 365.2425 * DAY_MS; // the mean year of the Gregorian calendar: a duration has no date to count from
@@ -84,7 +142,7 @@ function readNumber(ms: number, pointer: string): Temporal.Instant {
   return inRange(ms, pointer);
 }
 
-function readText(text: string, pointer: string): Temporal.Instant {
+function readText(text: string, pointer: string): SaidTime {
   if (text.length > MAX_LENGTH) {
     throw refusal(pointer, `A time has at most ${MAX_LENGTH} characters. ${FORMS}`);
   }
@@ -96,19 +154,59 @@ function readText(text: string, pointer: string): Temporal.Instant {
   if (zone !== undefined) {
     checkZone(zone, pointer);
   }
-  if (offset !== undefined && UTC_PATTERN.test(offset)) {
-    return inRange(local.toZonedDateTime('UTC').epochMilliseconds, pointer);
+  if (offset === undefined || (zone !== undefined && !UTC_PATTERN.test(offset))) {
+    return { kind: 'local', local, timeZone: zone, offset, dst: undefined };
   }
-  if (zone !== undefined) {
-    return inRange(resolveInZone(local, zone, offset, pointer).epochMilliseconds, pointer);
+  const at = local.toZonedDateTime(UTC_PATTERN.test(offset) ? 'UTC' : offset);
+  return { kind: 'instant', at: inRange(at.epochMilliseconds, pointer), timeZone: zone };
+}
+
+/** `{"local": "2027-03-28T09:00", "time_zone": "Europe/Paris", "dst": "earlier"}`; the last two may be left out. */
+function readObject(input: object, pointer: string): SaidTime {
+  const { local, time_zone: timeZone, dst, ...unknown }: Readonly<Record<string, unknown>> = { ...input };
+  const [first] = Object.keys(unknown);
+  if (first !== undefined) {
+    throw refusal(`${pointer}/${escapePointer(first)}`, 'This is an unknown property.');
   }
-  if (offset !== undefined) {
-    return inRange(local.toZonedDateTime(offset).epochMilliseconds, pointer);
+  if (typeof local !== 'string' || local.length > MAX_LENGTH) {
+    throw refusal(`${pointer}/local`, 'A local time is needed, such as "2027-03-28T09:00".');
   }
-  throw refusal(
-    pointer,
-    `${text} is a local time, and nothing says of which place. Add a zone, an offset, or Z for UTC: ${text}[Europe/Paris], ${text}+01:00, ${text}Z`,
-  );
+  const [, date, timeOfDay, offset, zone] = TIME_PATTERN.exec(local) ?? [];
+  if (date === undefined || timeOfDay === undefined) {
+    throw refusal(`${pointer}/local`, explainMalformed(local));
+  }
+  if (offset !== undefined || zone !== undefined) {
+    throw refusal(
+      `${pointer}/local`,
+      'A local time has neither offset nor zone here; time_zone says its zone.',
+    );
+  }
+  return {
+    kind: 'local',
+    local: readLocal(date, timeOfDay, `${pointer}/local`),
+    timeZone:
+      timeZone === undefined || timeZone === null ? undefined : readZone(timeZone, `${pointer}/time_zone`),
+    offset: undefined,
+    dst: readDst(dst, `${pointer}/dst`),
+  };
+}
+
+/** The name of a zone as Belfry takes it. @throws {InvalidInputError} */
+export function readZone(zone: unknown, pointer: string): string {
+  if (typeof zone !== 'string' || zone.length > MAX_LENGTH) {
+    throw refusal(pointer, 'The name of a zone is needed, such as Europe/Paris.');
+  }
+  checkZone(zone, pointer);
+  return zone;
+}
+
+/** @throws {InvalidInputError} */
+export function readDst(dst: unknown, pointer: string): DstChoice | undefined {
+  const choice = DST_CHOICES.find((one) => one === dst);
+  if (choice === undefined && dst !== undefined && dst !== null) {
+    throw refusal(pointer, `One of ${DST_CHOICES.join(', ')} is needed.`);
+  }
+  return choice;
 }
 
 /** What is wrong with a text that has none of the forms; the likeliest mistakes have words of their own. */
@@ -169,40 +267,62 @@ function checkZone(zone: string, pointer: string): void {
   }
 }
 
-/** The one moment at which clocks in `zone` show `local`, and differ from UTC by `offset` where that is given. */
-function resolveInZone(
-  local: Temporal.PlainDateTime,
-  zone: string,
-  offset: string | undefined,
+interface Candidate {
+  readonly at: Temporal.Instant;
+  readonly dst: DstChoice | undefined;
+}
+
+/** The one moment at which clocks in the zone show the local time, and differ from UTC by its offset where it has one, or that was chosen. */
+function chooseMoment(
+  { local, timeZone, offset, dst }: Extract<SaidTime, { kind: 'local' }> & { readonly timeZone: string },
+  rules: ZoneRules,
   pointer: string,
-): Temporal.ZonedDateTime {
-  const earlier = local.toZonedDateTime(zone, { disambiguation: 'earlier' });
-  const later = local.toZonedDateTime(zone, { disambiguation: 'later' });
-  const candidates = earlier.equals(later) ? [earlier] : [earlier, later];
-  const exists = earlier.toPlainDateTime().equals(local); // in a gap Temporal moves it to either side
+): Candidate {
+  const placement = rules.place(local, timeZone);
+  const candidates: readonly Candidate[] =
+    placement.kind === 'once'
+      ? [{ at: placement.at, dst: undefined }]
+      : [
+          { at: placement.earlier, dst: 'earlier' },
+          { at: placement.later, dst: 'later' },
+        ];
+  const show = ({ at }: Candidate): Temporal.ZonedDateTime => at.toZonedDateTimeISO(timeZone);
+  const isChosen = (candidate: Candidate): boolean =>
+    dst === undefined ? placement.kind !== 'never' : placement.kind === 'once' || candidate.dst === dst;
   const [fit, otherFit] = candidates.filter(
-    (candidate) => exists && (offset === undefined || candidate.offset === offset),
+    (candidate) => isChosen(candidate) && (offset === undefined || show(candidate).offset === offset),
   );
   if (fit !== undefined && otherFit === undefined) {
     return fit;
   }
-  const choices = `Send ${candidates.map((candidate) => candidate.toString()).join(' or ')}`;
-  if (!exists) {
-    throw refusal(
+  const zone = show({ at: Temporal.Instant.fromEpochMilliseconds(0), dst: undefined }).timeZoneId;
+  const why = faultOf(placement.kind, offset, local.toString(), zone);
+  const choices = candidates.map((candidate) => show(candidate).toString()).join(' or ');
+  throw new InvalidInputError([
+    {
       pointer,
-      `${local.toString()} does not exist in ${earlier.timeZoneId}: the clocks skip it. ${choices}`,
-    );
+      detail: `${why} Send ${choices}`,
+      candidates: candidates.map((candidate) => ({
+        time: show(candidate).toString(),
+        at: formatInstant(candidate.at),
+        dst: candidate.dst ?? null,
+      })),
+    },
+  ]);
+}
+
+function faultOf(
+  kind: ReturnType<ZoneRules['place']>['kind'],
+  offset: string | undefined,
+  local: string,
+  zone: string,
+): string {
+  if (kind === 'never') {
+    return `${local} does not exist in ${zone}: the clocks skip it.`;
   }
-  if (offset === undefined) {
-    throw refusal(
-      pointer,
-      `${local.toString()} exists twice in ${earlier.timeZoneId}: the clocks are set back. ${choices}`,
-    );
-  }
-  throw refusal(
-    pointer,
-    `The offset ${offset} does not fit ${earlier.timeZoneId} at ${local.toString()}. ${choices}`,
-  );
+  return offset === undefined
+    ? `${local} exists twice in ${zone}: the clocks are set back.`
+    : `The offset ${offset} does not fit ${zone} at ${local}.`;
 }
 
 function inRange(ms: number, pointer: string): Temporal.Instant {
@@ -220,6 +340,10 @@ function nameType(input: unknown): string {
     return 'null'; // which is also what JSON makes of NaN
   }
   return Array.isArray(input) ? 'array' : typeof input;
+}
+
+function escapePointer(name: string): string {
+  return name.replaceAll('~', '~0').replaceAll('/', '~1');
 }
 
 function refusal(pointer: string, detail: string, options?: ErrorOptions): InvalidInputError {

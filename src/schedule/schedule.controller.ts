@@ -28,6 +28,7 @@ import {
   MessagePatch,
   readDraft,
   readRedraft,
+  type ReadTime,
   readTimeRange,
   RetryQuery,
 } from './message.dto.ts';
@@ -44,6 +45,9 @@ import { MESSAGE_PARAM_DOCS, MessageParam } from './params.ts';
 import { Planner } from './planner.ts';
 import { PlanView, viewPlan } from './plan-view.ts';
 import { IdempotencyKeyReusedError, ScheduleService } from './schedule.service.ts';
+import { PREVIEW_EXAMPLES, PreviewBody, PreviewView } from './series.dto.ts';
+import { TimePreview } from './time-preview.ts';
+import { TimeReader } from './time-reader.ts';
 import { readIdempotencyKey } from './idempotency-key.ts';
 
 const EXAMPLE = parseGroupName('serverless');
@@ -58,6 +62,8 @@ export class ScheduleController {
     private readonly service: ScheduleService,
     private readonly messages: MessageStore,
     private readonly groups: GroupStore,
+    private readonly times: TimeReader,
+    private readonly preview: TimePreview,
     private readonly planner: Planner,
     private readonly cursors: PageCursors,
     private readonly clock: Clock,
@@ -94,11 +100,27 @@ export class ScheduleController {
   ): Promise<unknown> {
     const { key, answer } = await this.service.schedule(
       group,
-      readDraft(body),
+      await readDraft(body, this.#timesIn(group), (scheduleOn, repeat) =>
+        this.times.readRecurrence(group, scheduleOn, repeat),
+      ),
       readIdempotencyKey(idempotencyKey),
     );
     reply.header('location', `/v1/groups/${group}/schedule/${key}`).header('etag', etagOf(1));
     return JSON.parse(answer);
+  }
+
+  @Post('preview-times')
+  @HttpCode(200)
+  @ApiOperation({
+    summary: 'See when it would go out',
+    description:
+      'The next times of a schedule_on, repeated or not, with the reason where a change of the clocks bends one. Nothing is stored.',
+  })
+  @ApiBody({ type: PreviewBody, examples: PREVIEW_EXAMPLES })
+  @ApiOkResponse({ type: PreviewView })
+  @ApiProblems(413, 415)
+  async previewTimes(@GroupParam() group: GroupName, @Body() body: PreviewBody): Promise<PreviewView> {
+    return this.preview.preview(group, body);
   }
 
   @Get()
@@ -210,7 +232,10 @@ export class ScheduleController {
     @IfMatch() ifVersion: number | undefined,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<MessageView> {
-    return this.#answer(reply, await this.service.change(group, key, readRedraft(patch), ifVersion));
+    return this.#answer(
+      reply,
+      await this.service.change(group, key, await readRedraft(patch, this.#timesIn(group)), ifVersion),
+    );
   }
 
   @Delete(':key')
@@ -294,6 +319,10 @@ export class ScheduleController {
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<MessageView> {
     return this.#answer(reply, await this.service.retry(group, key, outcome, ifVersion));
+  }
+
+  #timesIn(group: GroupName): ReadTime {
+    return (input, pointer, dst) => this.times.read(group, input, pointer, dst);
   }
 
   async #answer(reply: FastifyReply, message: Message): Promise<MessageView> {

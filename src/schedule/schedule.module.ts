@@ -2,12 +2,25 @@ import { Module } from '@nestjs/common';
 import { Planner } from './planner.ts';
 import { ScheduleController } from './schedule.controller.ts';
 import { ScheduleService } from './schedule.service.ts';
+import { SeriesController } from './series.controller.ts';
+import { SeriesService } from './series.service.ts';
+import { TimePreview } from './time-preview.ts';
+import { TimeReader } from './time-reader.ts';
 import { WakeSignal } from './wake-signal.ts';
+import { SystemZoneRules, ZoneRules } from './zone-rules.ts';
 
 /** WHAT, AND WHEN: messages, their content and their times. */
 @Module({
-  controllers: [ScheduleController],
-  providers: [Planner, ScheduleService, WakeSignal],
-  exports: [Planner, ScheduleService, WakeSignal],
+  controllers: [ScheduleController, SeriesController],
+  providers: [
+    Planner,
+    ScheduleService,
+    SeriesService,
+    TimePreview,
+    TimeReader,
+    WakeSignal,
+    { provide: ZoneRules, useClass: SystemZoneRules },
+  ],
+  exports: [Planner, ScheduleService, SeriesService, WakeSignal, ZoneRules],
 })
 export class ScheduleModule {}

@@ -5,7 +5,7 @@ import type { GroupName } from '../groups/group.ts';
 import { Clock, DAY_MS, isReached, plusMs } from '../platform/clock/clock.ts';
 import { Settings } from '../platform/config/settings.ts';
 import { assertNever } from '../platform/errors/assert-never.ts';
-import { DomainError, InvalidInputError } from '../platform/errors/domain-error.ts';
+import { DomainError } from '../platform/errors/domain-error.ts';
 import { VersionMismatchError } from '../platform/errors/version-mismatch-error.ts';
 import { Tracing } from '../platform/tracing/tracing.ts';
 import { compileContent } from './compiled-content.ts';
@@ -15,22 +15,20 @@ import {
   openContent,
   type SealedContent,
   sealContent,
-  type Template,
 } from './content.ts';
-import { earliestWave, type LocalTime, localTimeFields } from './local-delivery.ts';
+import { type LocalTime, localTimeFields } from './local-delivery.ts';
 import { type MessageChange, MessageStore } from './message-store.ts';
 import { messageTags } from './message-tags.ts';
+import { type MeantTime, resolveAnew } from './meant-time.ts';
 import { answerScheduled } from './message-view.ts';
 import {
   brakeCounts,
-  type ContentSeal,
   isFinished,
   type Message,
   type MessageKey,
   MessageExpiredError,
   MessageNotFoundError,
   MessageStatusConflictError,
-  newMessageKey,
   type OnMissed,
   type OnUnknown,
   type Retry,
@@ -38,22 +36,31 @@ import {
   type RetryableOutcome,
   traceOf,
 } from './message.ts';
-import { judgeLateness } from './missed-rule.ts';
+import { placeInTime } from './missed-rule.ts';
+import { newMessage, requireExpiryAfterTime, sealOf } from './new-message.ts';
+import { announceSeries, newSeries, occurrenceMessage } from './new-series.ts';
+import type { Recurrence } from './recurrence.ts';
+import type { Retired } from './series.ts';
 import { Planner } from './planner.ts';
 import { WakeSignal } from './wake-signal.ts';
+import { ZoneRules } from './zone-rules.ts';
 
 /** A message to be. */
 export interface Draft extends Content {
   /** Absent where `localDelivery` says when. */
   readonly scheduleOn: Temporal.Instant | undefined;
   readonly localDelivery?: LocalTime | undefined;
+  /** What was meant by `scheduleOn`, where it is a local time. */
+  readonly time: MeantTime | undefined;
   readonly expiresAt: Temporal.Instant | undefined;
   readonly onMissed: OnMissed;
   readonly onUnknown: OnUnknown;
+  /** Absent where it goes out once; the time is then that of its first occurrence at the earliest. */
+  readonly repeat: Recurrence | undefined;
 }
 
 /** What changes; a field that is absent stays, `undefined` empties it. */
-export type Redraft = Partial<Draft>;
+export type Redraft = Partial<Omit<Draft, 'repeat'>>;
 
 export interface Scheduled {
   readonly key: MessageKey;
@@ -86,6 +93,7 @@ export class ScheduleService {
     private readonly planner: Planner,
     private readonly wakes: WakeSignal,
     private readonly tracing: Tracing,
+    private readonly rules: ZoneRules,
     private readonly clock: Clock,
     private readonly settings: Settings,
   ) {}
@@ -97,8 +105,17 @@ export class ScheduleService {
    */
   async schedule(group: GroupName, draft: Draft, idempotencyKey: string | undefined): Promise<Scheduled> {
     const now = this.clock.now();
-    const content = this.#seal(draft);
-    const message = this.#newMessage(group, draft, content, await this.#timesOf(group, draft, now), now);
+    const content = this.seal(draft);
+    const seal = sealOf(content, draft.template);
+    const series = draft.repeat && newSeries(group, draft, draft.repeat, { seal, rules: this.rules, now });
+    const message = series
+      ? occurrenceMessage(series, this.rules, now, this.settings.missedGraceMs)
+      : newMessage(
+          { ...draft, ...(await this.#timesOf(group, draft, now)), group },
+          seal,
+          now,
+          this.settings.missedGraceMs,
+        );
     const audience = await this.groups.find(group);
     const plan = message.localDelivery && (await this.planner.plan(message));
     const answer = JSON.stringify(answerScheduled(message, audience, this.settings.publicUrl, plan));
@@ -114,17 +131,23 @@ export class ScheduleService {
           };
     const result = await this.tracing.run(
       { trace: traceOf(message.key), name: 'message.schedule', isRoot: true, attributes: { group } },
-      () => this.messages.create(message, content, idempotency),
+      () => this.messages.create(message, content, idempotency, series && { kind: 'new', series }),
     );
 
     switch (result.kind) {
       case 'created':
         this.#announce(message);
+        if (series) {
+          announceSeries(this.wakes, series);
+        }
         return { key: message.key, answer };
       case 'repeated':
         return { key: result.key, answer: result.answer };
       case 'key-reused':
         throw new IdempotencyKeyReusedError();
+      case 'exists':
+      case 'series-changed':
+        throw new Error(`There is a message ${message.key} already.`); // its key is new: a defect
       default:
         return assertNever(result);
     }
@@ -162,7 +185,7 @@ export class ScheduleService {
         requireExpiryAfterTime(after.scheduleOn, after.expiresAt, now);
       }
       const content = touchesContent(redraft)
-        ? this.#seal({ ...(await this.#readContent(message)), ...redraft })
+        ? this.seal({ ...(await this.#readContent(message)), ...redraft })
         : undefined;
       return {
         content,
@@ -171,10 +194,14 @@ export class ScheduleService {
           tags: messageTags(after),
           ...(content && { content: sealOf(content, redraft.template ?? message.content.template) }),
           ...times,
-          ...(times && { dueAt: times.scheduleOn }),
+          ...(times && { dueAt: times.scheduleOn, occurrence: withoutFollower(message) }),
           ...(times &&
             message.status !== 'paused' &&
-            this.#placeInTime({ ...after, dueAt: times.scheduleOn }, now)),
+            placeInTime(
+              { ...after, dueAt: times.scheduleOn, occurrence: withoutFollower(message) },
+              now,
+              this.settings.missedGraceMs,
+            )),
         },
       };
     });
@@ -275,6 +302,45 @@ export class ScheduleService {
     });
   }
 
+  /**
+   * Cancels messages of a series that have not begun. Answers the local times of those that have, and so go out. A second run does the
+   * same once more.
+   */
+  async retire(group: GroupName, retired: readonly Retired[]): Promise<readonly Temporal.PlainDateTime[]> {
+    const begun: Temporal.PlainDateTime[] = [];
+    for (const { message, local, reason } of retired) {
+      if (!(await this.#cancelBeforeItBegins(group, message, reason))) {
+        begun.push(local);
+      }
+    }
+    return begun;
+  }
+
+  /** False where it has begun. */
+  async #cancelBeforeItBegins(group: GroupName, key: MessageKey, reason: string): Promise<boolean> {
+    for (;;) {
+      const message = await this.messages.find(group, key);
+      if (!message || message.status === 'cancelled' || message.status === 'skipped') {
+        return true;
+      }
+      if (message.dispatch.begunAt) {
+        return false;
+      }
+      try {
+        await this.messages.change(group, key, message.version, {
+          status: 'cancelled',
+          reason,
+          wakeAt: undefined,
+        });
+        return true;
+      } catch (error) {
+        if (!(error instanceof VersionMismatchError)) {
+          throw error;
+        }
+      }
+    }
+  }
+
   async #change(
     group: GroupName,
     key: MessageKey | 'latest',
@@ -324,7 +390,7 @@ export class ScheduleService {
   /** When a message begins that is drafted so, and whether each subscriber's zone decides. */
   async #timesOf(
     group: GroupName,
-    { scheduleOn, localDelivery: local }: Pick<Redraft, 'scheduleOn' | 'localDelivery'>,
+    { scheduleOn, localDelivery: local, time }: Pick<Redraft, 'scheduleOn' | 'localDelivery' | 'time'>,
     now: Temporal.Instant,
   ): Promise<Times> {
     if (local) {
@@ -332,74 +398,13 @@ export class ScheduleService {
       return {
         scheduleOn: await this.planner.firstSending(group, local, since),
         localDelivery: { ...local, since, missedBefore: undefined },
+        time: undefined,
       };
     }
     if (!scheduleOn) {
       throw new Error('A draft says neither when to send nor at which local time.');
     }
-    return { scheduleOn, localDelivery: undefined };
-  }
-
-  #newMessage(
-    group: GroupName,
-    draft: Draft,
-    content: SealedContent,
-    { scheduleOn, localDelivery }: Times,
-    now: Temporal.Instant,
-  ): Message {
-    requireExpiryAfterTime(scheduleOn, draft.expiresAt, now);
-    const key = newMessageKey();
-    const { subject, from, replyTo, expiresAt, onMissed, onUnknown } = draft;
-    return {
-      key,
-      group,
-      subject,
-      from,
-      replyTo,
-      content: sealOf(content, draft.template),
-      tags: messageTags({ group, subject, scheduleOn, key }),
-      scheduleOn,
-      dueAt: scheduleOn,
-      addedAt: now,
-      localDelivery,
-      expiresAt,
-      onMissed,
-      onUnknown,
-      version: 1,
-      lease: undefined,
-      dispatch: {
-        begunAt: undefined,
-        through: undefined,
-        complete: false,
-        batchesCut: 0,
-        batchesSettled: 0,
-        batchesSetAside: 0,
-        lookedAt: undefined,
-      },
-      retry: undefined,
-      counts: { subscribers: 0, sent: 0, failed: 0, skipped: 0, unknown: 0 },
-      feedback: { delivered: 0, bounced: 0, complained: 0 },
-      brakeFrom: undefined,
-      attempts: { firstAt: undefined, lastAt: undefined, lastAcceptedAt: undefined, lastDueAt: undefined },
-      ...this.#placeInTime({ expiresAt, onMissed, localDelivery, dueAt: scheduleOn }, now),
-    };
-  }
-
-  #placeInTime(
-    times: Pick<Message, 'dueAt' | 'onMissed' | 'expiresAt' | 'localDelivery'>,
-    now: Temporal.Instant,
-  ): Pick<Message, 'status' | 'reason' | 'wakeAt'> {
-    const verdict = judgeLateness(times, now, this.settings.missedGraceMs);
-    switch (verdict.kind) {
-      case 'go':
-        return { status: 'scheduled', reason: undefined, wakeAt: firstWake(times) };
-      case 'hold':
-        return { status: 'held', reason: verdict.reason, wakeAt: undefined };
-      case 'skip':
-        return { status: 'skipped', reason: verdict.reason, wakeAt: undefined };
-      default:
-        return assertNever(verdict);
-    }
+    return { scheduleOn, localDelivery: undefined, time };
   }
 
   #resumption(message: Message): MessageChange {
@@ -410,11 +415,26 @@ export class ScheduleService {
       const brakeFrom = message.status === 'held' ? brakeCounts(message) : message.brakeFrom;
       return { status: 'sending', reason: undefined, wakeAt: now, retry, brakeFrom };
     }
-    const dueAt = isReached(message.scheduleOn, now) ? now : message.scheduleOn;
-    return { dueAt, ...this.#placeInTime({ ...message, dueAt }, now) };
+    const { scheduleOn } = message;
+    const anew = resolveAnew(message, this.rules, now);
+    const goesOn = anew?.scheduleOn ?? scheduleOn;
+    const isLate = isReached(goesOn, now);
+    const dueAt = isLate ? now : goesOn;
+    const occurrence = isLate ? withoutFollower(message) : message.occurrence;
+    return {
+      ...anew,
+      ...(anew && { tags: messageTags({ ...message, ...anew }) }),
+      occurrence,
+      dueAt,
+      ...placeInTime({ ...message, occurrence, dueAt }, now, this.settings.missedGraceMs),
+    };
   }
 
-  #seal(content: Content): SealedContent {
+  /**
+   * Content as it is stored, once it is known that it can be sent.
+   * @throws {ContentTooLargeError} @throws {InvalidInputError}
+   */
+  seal(content: Content): SealedContent {
     const bytes = Buffer.byteLength(content.body) + Buffer.byteLength(content.text ?? '');
     if (bytes > this.settings.bodyLimitBytes) {
       throw new ContentTooLargeError(bytes, this.settings.bodyLimitBytes);
@@ -425,9 +445,15 @@ export class ScheduleService {
 
   #announce(message: Message): void {
     if (message.wakeAt) {
-      this.wakes.announce({ group: message.group, key: message.key, wakeAt: message.wakeAt });
+      const { group, key, wakeAt } = message;
+      this.wakes.announce({ kind: 'message', group, key, wakeAt });
     }
   }
+}
+
+/** Whoever gives an occurrence another time, or sends a late one, wants it whatever comes after it. */
+function withoutFollower({ occurrence }: Message): Message['occurrence'] {
+  return occurrence && { ...occurrence, followedAt: undefined };
 }
 
 /** What is set aside has deliveries without an outcome: whatever becomes of the message, they get one. */
@@ -435,24 +461,14 @@ function retrySetAside({ dispatch }: Message): Retry | undefined {
   return dispatch.batchesSetAside > 0 ? { outcomes: [], through: undefined } : undefined;
 }
 
-type Times = Pick<Message, 'scheduleOn' | 'localDelivery'>;
-
-/** Before its first wave, because until then somebody may come whose wave is earlier. */
-function firstWake({ dueAt, localDelivery }: Pick<Message, 'dueAt' | 'localDelivery'>): Temporal.Instant {
-  const earliest = localDelivery ? earliestWave(localDelivery) : dueAt;
-  return isReached(earliest, dueAt) ? earliest : dueAt;
-}
+type Times = Pick<Message, 'scheduleOn' | 'localDelivery' | 'time'>;
 
 interface Decision {
   readonly change: MessageChange;
   readonly content?: SealedContent | undefined;
 }
 
-function sealOf(content: SealedContent, template: Template): ContentSeal {
-  return { sha256: content.sha256, bytes: content.bytes.length, template };
-}
-
-function touchesContent(redraft: Redraft): boolean {
+export function touchesContent(redraft: object): boolean {
   return ['subject', 'body', 'text', 'template', 'from', 'replyTo'].some((field) => field in redraft);
 }
 
@@ -463,31 +479,22 @@ function pick({
   template: _template,
   scheduleOn: _scheduleOn,
   localDelivery: _localDelivery,
+  time: _time,
   ...recorded
 }: Redraft): Omit<MessageChange, keyof Times> {
   return recorded;
 }
 
-function requireExpiryAfterTime(
-  scheduleOn: Temporal.Instant,
-  expiresAt: Temporal.Instant | undefined,
-  now: Temporal.Instant,
-): void {
-  if (!expiresAt) {
-    return;
-  }
-  if (isReached(expiresAt, scheduleOn) || isReached(expiresAt, now)) {
-    throw new InvalidInputError([
-      {
-        pointer: '/expires_at',
-        detail: 'It must come after schedule_on (or the first wave of local_delivery), and after now.',
-      },
-    ]);
-  }
-}
-
 function fingerprint(draft: Draft, content: SealedContent): string {
   const local = draft.localDelivery && JSON.stringify(localTimeFields(draft.localDelivery));
-  const parts = [content.sha256, draft.scheduleOn ?? local, draft.expiresAt, draft.onMissed, draft.onUnknown];
+  const repeat = draft.repeat && JSON.stringify(draft.repeat);
+  const parts = [
+    content.sha256,
+    draft.scheduleOn ?? local,
+    draft.expiresAt,
+    draft.onMissed,
+    draft.onUnknown,
+    ...(repeat === undefined ? [] : [repeat]),
+  ];
   return createHash('sha256').update(parts.map(String).join(' ')).digest('hex');
 }

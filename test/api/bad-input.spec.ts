@@ -43,7 +43,7 @@ let shownBefore: readonly unknown[];
 beforeAll(async () => {
   app = await startTestApp();
   for (const group of ['club', 'other']) {
-    await app.request('PUT', `/v1/groups/${group}`, { body: { time_zone: 'Europe/Paris' } });
+    await app.request('PUT', `/v1/groups/${group}`, { body: { reply_to: 'office@example.com' } });
     for (const name of ['ada', 'grace']) {
       await app.request('POST', `/v1/groups/${group}/subscribers`, {
         body: { email: `${name}@example.com`, name },
@@ -238,8 +238,8 @@ describe('a message', () => {
     ...wrongTypes('template', [null, 1, 'mustache', ['none']], /One of none, liquid/),
     ...wrongTypes('on_missed', [null, 1, 'drop', ['hold']], /One of hold, send, skip/),
     ...wrongTypes('on_unknown', [null, 1, 'drop', ['leave']], /One of resend, leave/),
-    ...wrongTypes('schedule_on', [null, true, [], {}], /a number or a string/),
-    ...wrongTypes('expires_at', [true, [], {}], /a number or a string/),
+    ...wrongTypes('schedule_on', [null, true, []], /a number or a string/),
+    ...wrongTypes('expires_at', [true, []], /a number or a string/),
     ...withField('subject', '', /is empty/),
     ...withField('body', '', /is empty/),
     ...withField('text', '', /is empty/),
@@ -284,6 +284,36 @@ describe('a message', () => {
       /exists twice in Europe\/Paris.*Send .*\+02:00.* or .*\+01:00/,
     ),
     ...withField('schedule_on', '2100-01-01T09:00+05:00[Europe/Paris]', /does not fit/),
+    ...timeObjects([
+      [{}, '/local', /A local time is needed/],
+      [{ local: 4_102_477_200_000 }, '/local', /A local time is needed/],
+      [{ local: '2100-01-01T09:00' }, '', /Add a zone/],
+      [{ local: '2100-01-01T09:00Z' }, '/local', /neither offset nor zone/],
+      [{ local: '2100-02-30T09:00' }, '/local', /no 2100-02-30/],
+      [{ local: '0001-01-01T09:00', time_zone: 'Europe/Paris' }, '', /too early/],
+      [{ local: '10000-01-01T09:00', time_zone: 'Europe/Paris' }, '/local', /four digits/],
+      [{ local: '2100-01-01T09:00', time_zone: 'EST' }, '/time_zone', /abbreviations/],
+      [{ local: '2100-01-01T09:00', time_zone: 'Europe/Atlantis' }, '/time_zone', /no zone/],
+      [{ local: '2100-01-01T09:00', time_zone: 1 }, '/time_zone', /name of a zone/],
+      [{ local: '2100-01-01T09:00', time_zone: 'Europe/Paris', dst: 'first' }, '/dst', /earlier, later/],
+      [{ local: '2100-01-01T09:00', timezone: 'Europe/Paris' }, '/timezone', /unknown property/],
+    ]),
+    [
+      'with dst beside an instant',
+      { json: { ...MESSAGE, dst: 'earlier' }, pointer: '/dst', says: /one moment/ },
+    ],
+    [
+      'with dst twice',
+      {
+        json: {
+          ...MESSAGE,
+          dst: 'earlier',
+          schedule_on: { local: '2027-10-31T02:30', time_zone: 'Europe/Paris', dst: 'later' },
+        },
+        pointer: '/dst',
+        says: /another one/,
+      },
+    ],
     ...withField('expires_at', '2099-12-31T09:00:00Z', /after schedule_on/),
     ...withField('expires_at', FAR, /after schedule_on/),
     [
@@ -1111,6 +1141,15 @@ function withField(field: string, value: unknown, says: RegExp): readonly Case[]
       { json: { ...MESSAGE, [field]: value }, pointer: `/${field}`, says },
     ],
   ];
+}
+
+function timeObjects(
+  rows: readonly (readonly [time: object, place: string, says: RegExp])[],
+): readonly Case[] {
+  return rows.map(([time, place, says]) => [
+    `with ${shown({ schedule_on: time })}`,
+    { json: { ...MESSAGE, schedule_on: time }, pointer: `/schedule_on${place}`, says },
+  ]);
 }
 
 /** NULs and halves of surrogate pairs. */

@@ -7,6 +7,7 @@ import type { SubscriberStore } from '../../src/groups/subscriber-store.ts';
 import type { ConsentStore } from '../../src/groups/consent-store.ts';
 import type { SuppressionStore } from '../../src/groups/suppression-store.ts';
 import type { MessageStore } from '../../src/schedule/message-store.ts';
+import type { SeriesStore } from '../../src/schedule/series-store.ts';
 import type { ManualClock } from '../support/manual-clock.ts';
 
 /** Everything that an engine implements, on state of its own. */
@@ -17,6 +18,7 @@ export interface Engine {
   readonly consents: ConsentStore;
   readonly imports: ImportStore;
   readonly messages: MessageStore;
+  readonly series: SeriesStore;
   readonly deliveries: DeliveryStore;
   readonly queue: WorkQueue;
   readonly rates: RateStore;

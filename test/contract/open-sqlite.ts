@@ -8,6 +8,7 @@ import { SqliteImportStore } from '../../src/engines/sqlite/import-store.ts';
 import { SqliteMessageStore } from '../../src/engines/sqlite/message-store.ts';
 import { SqliteRateStore } from '../../src/engines/sqlite/rate-store.ts';
 import { SqliteDatabase } from '../../src/engines/sqlite/sqlite-database.ts';
+import { SqliteSeriesStore } from '../../src/engines/sqlite/series-store.ts';
 import { SqliteSubscriberStore } from '../../src/engines/sqlite/subscriber-store.ts';
 import { SqliteSuppressionStore } from '../../src/engines/sqlite/suppression-store.ts';
 import { SqliteWorkQueue } from '../../src/engines/sqlite/work-queue.ts';
@@ -32,6 +33,7 @@ export async function openSqlite(): Promise<SqliteEngine> {
     consents: new SqliteConsentStore(database),
     imports: new SqliteImportStore(database, join(folder, 'imports')),
     messages: new SqliteMessageStore(database),
+    series: new SqliteSeriesStore(database),
     deliveries: new SqliteDeliveryStore(database),
     queue: new SqliteWorkQueue(database, clock),
     rates: new SqliteRateStore(database),

@@ -7,6 +7,7 @@ import { describeMessageStore } from './message-store.contract.ts';
 import { openSqlite } from './open-sqlite.ts';
 import { describeRateStore } from './rate-store.contract.ts';
 import { describeRetry } from './retry.contract.ts';
+import { describeSeriesStore } from './series-store.contract.ts';
 import { describeSubscriberStore } from './subscriber-store.contract.ts';
 import { describeSuppressionStore } from './suppression-store.contract.ts';
 import { describeWorkQueue } from './work-queue.contract.ts';
@@ -18,6 +19,7 @@ describe('the embedded engine', () => {
   describeConsentStore(openSqlite);
   describeImportStore(openSqlite);
   describeMessageStore(openSqlite);
+  describeSeriesStore(openSqlite);
   describeDeliveryStore(openSqlite);
   describeRateStore(openSqlite);
   describeRetry(openSqlite);

@@ -23,7 +23,9 @@ import { Log } from '../../src/platform/logging/log.ts';
 import type { Delivery } from '../../src/delivery/delivery.ts';
 import { Planner } from '../../src/schedule/planner.ts';
 import { type Draft, ScheduleService } from '../../src/schedule/schedule.service.ts';
+import { SeriesService } from '../../src/schedule/series.service.ts';
 import { WakeSignal } from '../../src/schedule/wake-signal.ts';
+import { systemZoneRules, type ZoneRules } from '../../src/schedule/zone-rules.ts';
 import type { Message, MessageKey } from '../../src/schedule/message.ts';
 import type { Engine } from '../contract/engine.ts';
 import { aContent, aGroupName, anInstant, aNewcomer } from '../support/builders.ts';
@@ -76,6 +78,7 @@ function linksOf(settings: Settings): Links {
 export class Belfry {
   readonly group = aGroupName();
   readonly schedule: ScheduleService;
+  readonly series: SeriesService;
   readonly scanner: DueScanner;
   readonly worker: Worker;
   readonly shutdown: Shutdown;
@@ -83,7 +86,12 @@ export class Belfry {
   readonly channel: FakeChannel;
   readonly brake: Brake;
 
-  constructor(engine: Engine, channel = new FakeChannel(), env: Environment = {}) {
+  constructor(
+    engine: Engine,
+    channel = new FakeChannel(),
+    env: Environment = {},
+    rules: ZoneRules = systemZoneRules,
+  ) {
     const { groups, subscribers, suppressions, messages, deliveries, queue, clock } = engine;
     const settings = parseSettings(env);
     const log = new Log(pino({ level: 'silent' }));
@@ -94,7 +102,8 @@ export class Belfry {
     this.channel = channel;
     this.shutdown = new Shutdown(clock, settings, log);
     const planner = new Planner(groups, subscribers);
-    this.schedule = new ScheduleService(messages, groups, planner, wakes, tracing, clock, settings);
+    this.schedule = new ScheduleService(messages, groups, planner, wakes, tracing, rules, clock, settings);
+    this.series = new SeriesService(engine.series, messages, this.schedule, wakes, rules, clock, settings);
     const dispatcher = new Dispatcher(
       messages,
       deliveries,
@@ -106,10 +115,21 @@ export class Belfry {
       settings,
       log,
     );
-    this.scanner = new DueScanner(messages, planner, dispatcher, wakes, metrics, clock, settings, log);
     const stopper = new MessageStopper(messages, log);
     this.brake = new Brake(stopper, settings);
     const returnPaths = new ReturnPaths(new SigningKey(Buffer.alloc(32)), settings);
+    this.scanner = new DueScanner(
+      messages,
+      this.series,
+      planner,
+      rules,
+      dispatcher,
+      wakes,
+      metrics,
+      clock,
+      settings,
+      log,
+    );
     const batchWorker = new BatchWorker(
       messages,
       deliveries,
@@ -144,9 +164,11 @@ export class Belfry {
     const draft: Draft = {
       ...aContent(),
       scheduleOn: anInstant(),
+      time: undefined,
       expiresAt: undefined,
       onMissed: 'hold',
       onUnknown: 'resend',
+      repeat: undefined,
       ...overrides,
     };
     const { key } = await this.schedule.schedule(this.group, draft, undefined);

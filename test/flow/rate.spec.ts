@@ -61,10 +61,15 @@ describe('mails that may not go as fast as they could', () => {
   async function aMessageTo(group: GroupName, count: number): Promise<MessageKey> {
     const newcomers = addresses(count).map((address) => aNewcomer(address.replace('@', `@${group}.`)));
     await engine.subscribers.add(group, newcomers, engine.clock.now());
-    const draft = { ...aContent(), scheduleOn: engine.clock.now(), expiresAt: undefined } as const;
+    const draft = {
+      ...aContent(),
+      scheduleOn: engine.clock.now(),
+      time: undefined,
+      expiresAt: undefined,
+    } as const;
     const { key } = await belfry.schedule.schedule(
       group,
-      { ...draft, onMissed: 'hold', onUnknown: 'resend' },
+      { ...draft, onMissed: 'hold', onUnknown: 'resend', repeat: undefined },
       undefined,
     );
     return key;

@@ -8,6 +8,7 @@ import { AwsGroupStore } from '../../src/engines/aws/group-store.ts';
 import { AwsImportStore } from '../../src/engines/aws/import-store.ts';
 import { AwsMessageStore } from '../../src/engines/aws/message-store.ts';
 import { AwsRateStore } from '../../src/engines/aws/rate-store.ts';
+import { AwsSeriesStore } from '../../src/engines/aws/series-store.ts';
 import { AwsSubscriberStore } from '../../src/engines/aws/subscriber-store.ts';
 import { AwsSuppressionStore } from '../../src/engines/aws/suppression-store.ts';
 import { SqsWorkQueue } from '../../src/engines/aws/work-queue.ts';
@@ -63,6 +64,7 @@ describe('the ledger in DynamoDB', () => {
       consents: new AwsConsentStore(clients, names),
       imports: new AwsImportStore(clients, names),
       messages: new AwsMessageStore(clients, names, clock),
+      series: new AwsSeriesStore(clients, names, clock),
       deliveries: new AwsDeliveryStore(clients, names),
       queue: new SqsWorkQueue(clients, names, clock, SILENT_LOG, parseSettings({})),
       rates: new AwsRateStore(clients, names),

@@ -47,7 +47,7 @@ describe('the due index of the engine aws', () => {
   }
 
   /** The index itself, seen through a lag: whatever was created or moved less than `lagMs` ago is not there yet. */
-  function laggingQuery(writtenAt: ReadonlyMap<MessageKey, Temporal.Instant>, lagMs: number): QueryDue {
+  function laggingQuery(writtenAt: ReadonlyMap<string, Temporal.Instant>, lagMs: number): QueryDue {
     const query = queryDue(ground.clients, ground.names);
     return async (partition, until, limit) =>
       (await query(partition, until, limit)).filter(({ key }) =>
@@ -61,7 +61,7 @@ describe('the due index of the engine aws', () => {
     return message;
   }
 
-  async function scan(finder: Pick<DueFinder, 'find'>, skewMs = 0): Promise<readonly MessageKey[]> {
+  async function scan(finder: Pick<DueFinder, 'find'>, skewMs = 0): Promise<readonly string[]> {
     const found = await finder.find(plusMs(clock.now(), LOOK_AHEAD_MS + skewMs), 1_000);
     return found.map(({ key }) => key);
   }
@@ -237,7 +237,7 @@ describe('the due index of the engine aws', () => {
       const late = await schedule({ scheduleOn: anInstant('2026-11-23T14:00:00Z') });
       writtenAt.set(late.key, clock.now());
 
-      const seen: (readonly MessageKey[])[] = [];
+      const seen: (readonly string[])[] = [];
       for (let minute = 0; minute < 20; minute += 1) {
         seen.push(await scan(finder));
         clock.advance(MINUTE_MS);

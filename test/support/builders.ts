@@ -13,6 +13,8 @@ import {
 import { MINUTE_MS, plusMs } from '../../src/platform/clock/clock.ts';
 import { type Content, type SealedContent, sealContent } from '../../src/schedule/content.ts';
 import { messageTags } from '../../src/schedule/message-tags.ts';
+import { isSeriesKey, type SeriesKey } from '../../src/schedule/occurrence.ts';
+import type { Series } from '../../src/schedule/series.ts';
 import { type ContentSeal, type Message, newMessageKey } from '../../src/schedule/message.ts';
 
 /* Everything that tests are about, valid as it stands: a test states only what matters to it. */
@@ -63,6 +65,14 @@ export function addresses(count: number): readonly string[] {
   return Array.from({ length: count }, (_, index) => `s${String(index).padStart(5, '0')}@example.com`);
 }
 
+export function aSeriesKey(): SeriesKey {
+  const key: string = newMessageKey();
+  if (!isSeriesKey(key)) {
+    throw new Error(`${key} is no key of a series.`);
+  }
+  return key;
+}
+
 export function aContent(overrides: Partial<Content> = {}): Content {
   return {
     subject: 'Hello SLS workshop!',
@@ -102,6 +112,8 @@ export function aMessage(overrides: Partial<Message> = {}): Message {
     status,
     reason: undefined,
     scheduleOn,
+    time: undefined,
+    occurrence: undefined,
     dueAt: scheduleOn,
     addedAt: plusMs(anInstant(), -10 * MINUTE_MS),
     localDelivery: undefined,
@@ -125,6 +137,46 @@ export function aMessage(overrides: Partial<Message> = {}): Message {
     feedback: { delivered: 0, bounced: 0, complained: 0 },
     brakeFrom: undefined,
     attempts: { firstAt: undefined, lastAt: undefined, lastAcceptedAt: undefined, lastDueAt: undefined },
+    ...overrides,
+  };
+}
+
+/** A weekly series whose next occurrence is due when tests begin. */
+export function aSeries(overrides: Partial<Series> = {}): Series {
+  const local = Temporal.PlainDateTime.from('2026-11-23T15:10');
+  return {
+    key: aSeriesKey(),
+    group: aGroupName(),
+    status: 'active',
+    reason: 'It was resumed.',
+    recurrence: {
+      rule: { kind: 'rrule', text: 'FREQ=WEEKLY' },
+      start: local,
+      timeZone: 'Europe/Paris',
+      until: plusMs(anInstant(), 1_000 * MINUTE_MS),
+      count: 3,
+      except: ['2026-12-24'],
+      dstGap: 'shift',
+    },
+    revision: 1,
+    subject: aContent().subject,
+    from: 'ada@example.com',
+    replyTo: 'office@example.com',
+    content: sealOf(aSealedContent()),
+    onMissed: 'hold',
+    onUnknown: 'resend',
+    next: {
+      index: 1,
+      local,
+      at: anInstant(),
+      bent: 'overlap',
+      message: newMessageKey(),
+      followedAt: plusMs(anInstant(), MINUTE_MS),
+    },
+    retired: [{ message: newMessageKey(), local, reason: 'It was skipped.' }],
+    addedAt: anInstant(),
+    version: 1,
+    wakeAt: anInstant(),
     ...overrides,
   };
 }

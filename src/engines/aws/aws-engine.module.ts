@@ -14,6 +14,7 @@ import { Clock } from '../../platform/clock/clock.ts';
 import { Metrics } from '../../platform/metrics/metrics.ts';
 import { Readiness } from '../../platform/health/readiness.ts';
 import { MessageStore } from '../../schedule/message-store.ts';
+import { SeriesStore } from '../../schedule/series-store.ts';
 import { AwsClients, openAwsClients } from './aws-clients.ts';
 import { AwsNames } from './aws-names.ts';
 import { ContentSweeper } from './content-sweeper.ts';
@@ -25,6 +26,7 @@ import { AwsImportStore } from './import-store.ts';
 import { AwsMessageStore } from './message-store.ts';
 import { readItem } from './read-items.ts';
 import { AwsRateStore } from './rate-store.ts';
+import { AwsSeriesStore } from './series-store.ts';
 import { AwsSubscriberStore } from './subscriber-store.ts';
 import { AwsSuppressionStore } from './suppression-store.ts';
 import { SweepRunner } from './sweep-runner.ts';
@@ -51,6 +53,7 @@ import { SqsWorkQueue } from './work-queue.ts';
     { provide: SuppressionStore, useClass: AwsSuppressionStore },
     { provide: ImportStore, useClass: AwsImportStore },
     { provide: MessageStore, useClass: AwsMessageStore },
+    { provide: SeriesStore, useClass: AwsSeriesStore },
     { provide: DeliveryStore, useClass: AwsDeliveryStore },
     { provide: RateStore, useClass: AwsRateStore },
     SqsWorkQueue,
@@ -78,6 +81,7 @@ import { SqsWorkQueue } from './work-queue.ts';
     ImportStore,
     SuppressionStore,
     MessageStore,
+    SeriesStore,
     DeliveryStore,
     RateStore,
     WorkQueue,

@@ -12,8 +12,10 @@ import {
 } from '@aws-sdk/client-s3';
 import { type GroupName, isGroupName } from '../../groups/group.ts';
 import type { SealedContent } from '../../schedule/content.ts';
-import { encodeTags } from '../../schedule/message-tags.ts';
+import { encodeTags, type MessageTags, messageTags } from '../../schedule/message-tags.ts';
 import { ContentDamagedError, isMessageKey, type Message, type MessageKey } from '../../schedule/message.ts';
+import { isSeriesKey, type SeriesKey } from '../../schedule/occurrence.ts';
+import type { Series } from '../../schedule/series.ts';
 import type { AwsClients } from './aws-clients.ts';
 import type { AwsNames } from './aws-names.ts';
 import { callAws } from './transact.ts';
@@ -24,7 +26,8 @@ export const OBJECTS_PER_REQUEST = 1_000;
 /** One revision of a message's content; `{group}/{message_key}/{sha256}` is the key of its object. */
 export interface ContentObject {
   readonly group: GroupName;
-  readonly messageKey: MessageKey;
+  /** Whose it is: a message's, or a series'. */
+  readonly messageKey: MessageKey | SeriesOwner;
   readonly sha256: string;
 }
 
@@ -35,6 +38,9 @@ export interface ListedObject {
   readonly content: ContentObject | undefined;
   readonly writtenAt: Temporal.Instant;
 }
+
+/** How a series is named where a message's key stands otherwise. */
+export type SeriesOwner = `series-${SeriesKey}`;
 
 /** What to call content of a message with this seal. */
 export function contentObject(message: Message, sha256 = message.content.sha256): ContentObject {
@@ -48,15 +54,34 @@ export class ContentBucket {
     private readonly names: AwsNames,
   ) {}
 
+  /** The same for the content of a series, from which that of its occurrences is copied. */
+  async putOfSeries(series: Series, content: SealedContent): Promise<void> {
+    const { group, subject, key, addedAt } = series;
+    await this.#put(
+      seriesObject(series, content.sha256),
+      content,
+      messageTags({ group, subject, key, scheduleOn: addedAt }),
+    );
+  }
+
+  /** As `read`. */
+  async readOfSeries(series: Series): Promise<Buffer> {
+    return this.#read(seriesObject(series), series);
+  }
+
   /** Stores the content with its tags; S3 refuses bytes that have another hash. A second run writes the same once more. */
   async put(message: Message, content: SealedContent): Promise<void> {
+    await this.#put(contentObject(message, content.sha256), content, message.tags);
+  }
+
+  async #put(object: ContentObject, content: SealedContent, tags: MessageTags): Promise<void> {
     const command = new PutObjectCommand({
-      ...this.#object(contentObject(message, content.sha256)),
+      ...this.#object(object),
       Body: content.bytes, // sent as it lies in memory
       ContentLength: content.bytes.length,
       ContentType: 'application/json',
       ChecksumSHA256: Buffer.from(content.sha256, 'hex').toString('base64'),
-      Tagging: encodeTags(message.tags),
+      Tagging: encodeTags(tags),
     });
     await callAws(() => this.clients.s3.send(command));
   }
@@ -78,12 +103,16 @@ export class ContentBucket {
    * @throws {ContentDamagedError} where it is missing or not what was sealed.
    */
   async read(message: Message): Promise<Buffer> {
+    return this.#read(contentObject(message), message);
+  }
+
+  async #read(object: ContentObject, sealed: Sealed): Promise<Buffer> {
     return callAws(async () => {
-      const { Body: body } = await this.#get(message);
+      const { Body: body } = await this.#get(object, sealed);
       if (!(body instanceof Readable)) {
         throw new Error('S3 has answered an object without a body.');
       }
-      return readSealed(message, body);
+      return readSealed(sealed, body);
     });
   }
 
@@ -120,13 +149,13 @@ export class ContentBucket {
     );
   }
 
-  async #get(message: Message): Promise<GetObjectCommandOutput> {
+  async #get(object: ContentObject, { key }: Sealed): Promise<GetObjectCommandOutput> {
     try {
-      return await this.clients.s3.send(new GetObjectCommand(this.#object(contentObject(message))));
+      return await this.clients.s3.send(new GetObjectCommand(this.#object(object)));
     } catch (error) {
       // Only that: a bucket that may not be read or is not there says nothing about the message.
       if (error instanceof NoSuchKey) {
-        throw new ContentDamagedError(message.key, 'is missing', { cause: error });
+        throw new ContentDamagedError(key, 'is missing', { cause: error });
       }
       throw error;
     }
@@ -137,7 +166,10 @@ export class ContentBucket {
   }
 }
 
-async function readSealed({ key, content }: Message, body: Readable): Promise<Buffer> {
+/** Whatever has content: a message, or a series. */
+type Sealed = Pick<Message, 'content'> & { readonly key: string };
+
+async function readSealed({ key, content }: Sealed, body: Readable): Promise<Buffer> {
   const bytes = Buffer.allocUnsafe(content.bytes);
   const hash = createHash('sha256');
   let filled = 0;
@@ -159,7 +191,25 @@ const SHA256_PATTERN = /^[0-9a-f]{64}$/;
 
 function parseObjectKey(objectKey: string): ContentObject | undefined {
   const [group = '', messageKey = '', sha256 = '', ...rest] = objectKey.split('/');
-  return isGroupName(group) && isMessageKey(messageKey) && SHA256_PATTERN.test(sha256) && rest.length === 0
-    ? { group, messageKey, sha256 }
+  const owner = isMessageKey(messageKey) ? messageKey : parseSeriesOwner(messageKey);
+  return isGroupName(group) && owner !== undefined && SHA256_PATTERN.test(sha256) && rest.length === 0
+    ? { group, messageKey: owner, sha256 }
     : undefined;
+}
+
+const SERIES_OWNER_PREFIX = 'series-';
+
+function seriesObject(series: Series, sha256 = series.content.sha256): ContentObject {
+  return { group: series.group, messageKey: `${SERIES_OWNER_PREFIX}${series.key}`, sha256 };
+}
+
+function parseSeriesOwner(name: string): SeriesOwner | undefined {
+  const key = seriesOf(name);
+  return key && `${SERIES_OWNER_PREFIX}${key}`;
+}
+
+/** The series that is named so; absent where it is a message. */
+export function seriesOf(owner: string): SeriesKey | undefined {
+  const key = owner.slice(SERIES_OWNER_PREFIX.length);
+  return owner.startsWith(SERIES_OWNER_PREFIX) && isSeriesKey(key) ? key : undefined;
 }

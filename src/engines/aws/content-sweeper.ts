@@ -2,7 +2,7 @@ import { ConditionalCheckFailedException } from '@aws-sdk/client-dynamodb';
 import { UpdateCommand } from '@aws-sdk/lib-dynamodb';
 import { Injectable } from '@nestjs/common';
 import { Clock, DAY_MS, HOUR_MS, isReached, MINUTE_MS, plusMs } from '../../platform/clock/clock.ts';
-import { isFinished, type Message, type MessageKey } from '../../schedule/message.ts';
+import { isFinished, isMessageKey, type Message } from '../../schedule/message.ts';
 import { AwsClients } from './aws-clients.ts';
 import { AwsNames } from './aws-names.ts';
 import {
@@ -10,10 +10,12 @@ import {
   type ContentObject,
   type ListedObject,
   OBJECTS_PER_REQUEST,
+  seriesOf,
 } from './content-bucket.ts';
-import { type Item, optionalText } from './item.ts';
-import { messageItemKey, toMessage } from './message-item.ts';
+import { type Item, optionalText, text } from './item.ts';
+import { type MessageItemKey, messageItemKey, toMessage } from './message-item.ts';
 import { readItems } from './read-items.ts';
+import { parseSeriesItemKey, type SeriesItemKey, seriesItemKey, toSeries } from './series-item.ts';
 import { callAws } from './transact.ts';
 
 // Longer than any request can take from its object to its record.
@@ -98,19 +100,20 @@ export class ContentSweeper {
     const candidates = objects.flatMap(({ content, objectKey, writtenAt }) =>
       content && isReached(writtenAt, isOld) ? [{ content, objectKey }] : [],
     );
-    const messages = await this.#readMessages(candidates.map(({ content }) => content));
+    const owners = await this.#readOwners(candidates.map(({ content }) => content));
     return candidates
-      .filter(({ content }) => isOrphan(content, messages.get(content.messageKey)))
+      .filter(({ content }) => isOrphan(content, owners.get(ownerKey(content).message_key)))
       .map(({ objectKey }) => objectKey);
   }
 
-  async #readMessages(contents: readonly ContentObject[]): Promise<ReadonlyMap<MessageKey, Message>> {
+  /** By the key of their items. */
+  async #readOwners(contents: readonly ContentObject[]): Promise<ReadonlyMap<string, Owner>> {
     // The revisions of one message lie side by side; DynamoDB refuses a key that comes twice.
     const keys = new Map(
-      contents.map(({ group, messageKey }) => [`${group}/${messageKey}`, messageItemKey(group, messageKey)]),
+      contents.map((content) => [`${content.group}/${content.messageKey}`, ownerKey(content)]),
     );
     const items = await readItems(this.clients.dynamo, this.names.tables.messages, [...keys.values()]);
-    return new Map(items.map(toMessage).map((message) => [message.key, message]));
+    return new Map(items.map((item) => [text(item, 'message_key'), toOwner(item)]));
   }
 
   /** Where the last run has got to; `undefined` where it is not this one's turn. A second run, where the first has arrived, waits for the next turn. */
@@ -156,8 +159,35 @@ export class ContentSweeper {
   }
 }
 
-function isOrphan(content: ContentObject, message: Message | undefined): boolean {
-  return !message || (message.content.sha256 !== content.sha256 && isSettledContent(message));
+/** The message or the series that content belongs to. */
+interface Owner {
+  readonly sha256: string;
+  /** Nobody can give it other content any more. */
+  readonly isSettled: boolean;
+}
+
+function ownerKey({ group, messageKey }: ContentObject): MessageItemKey | SeriesItemKey {
+  if (isMessageKey(messageKey)) {
+    return messageItemKey(group, messageKey);
+  }
+  const series = seriesOf(messageKey);
+  if (!series) {
+    throw new Error(`'${messageKey}' names neither a message nor a series.`);
+  }
+  return seriesItemKey(group, series);
+}
+
+function toOwner(item: Item): Owner {
+  if (parseSeriesItemKey(text(item, 'message_key'))) {
+    const { content, status } = toSeries(item);
+    return { sha256: content.sha256, isSettled: status === 'ended' };
+  }
+  const message = toMessage(item);
+  return { sha256: message.content.sha256, isSettled: isSettledContent(message) };
+}
+
+function isOrphan(content: ContentObject, owner: Owner | undefined): boolean {
+  return !owner || (owner.sha256 !== content.sha256 && owner.isSettled);
 }
 
 /** True where the message has begun or ended: nobody can give it other content then. */

@@ -1,7 +1,6 @@
 import { crc32 } from 'node:zlib';
 import { HOUR_MS, isReached, later, MINUTE_MS, plusMs, SECOND_MS } from '../../platform/clock/clock.ts';
 import type { Waking } from '../../schedule/message-store.ts';
-import type { MessageKey } from '../../schedule/message.ts';
 
 /*
  * The rules of the due index, without its reading and writing.
@@ -38,7 +37,11 @@ export interface DuePartition {
 }
 
 /** The partition in which a message that wakes at `wakeAt` is found, when that is written at `now`. */
-export function duePartition(key: MessageKey, wakeAt: Temporal.Instant, now: Temporal.Instant): DuePartition {
+export function duePartition(
+  key: Waking['key'],
+  wakeAt: Temporal.Instant,
+  now: Temporal.Instant,
+): DuePartition {
   return { hour: hourOf(later(wakeAt, now)), shard: crc32(key) % SHARDS };
 }
 
@@ -128,7 +131,7 @@ export function soonest(found: readonly Waking[], limit: number): readonly Wakin
   const inOrder = found.toSorted(
     (a, b) => Temporal.Instant.compare(a.wakeAt, b.wakeAt) || (a.key < b.key ? -1 : 1),
   );
-  const firstOfEach = new Map<MessageKey, Waking>();
+  const firstOfEach = new Map<Waking['key'], Waking>();
   for (const waking of inOrder) {
     if (!firstOfEach.has(waking.key)) {
       firstOfEach.set(waking.key, waking);

@@ -4,7 +4,8 @@ import type { Waking } from '../../schedule/message-store.ts';
 import { isMessageKey } from '../../schedule/message.ts';
 import type { AwsClients } from './aws-clients.ts';
 import type { AwsNames } from './aws-names.ts';
-import { branded, instant } from './item.ts';
+import { branded, instant, type Item, text } from './item.ts';
+import { parseSeriesItemKey } from './series-item.ts';
 import { callAws } from './transact.ts';
 
 /** What a partition of the due index holds that wakes at `until` or before, soonest first; at most `limit`. */
@@ -30,14 +31,18 @@ export function queryDue(clients: AwsClients, names: AwsNames): QueryDue {
       });
       const { Items: items, LastEvaluatedKey: next } = await callAws(() => clients.dynamo.send(command));
       for (const item of items ?? []) {
-        found.push({
-          group: branded(item, 'group_name', isGroupName),
-          key: branded(item, 'message_key', isMessageKey),
-          wakeAt: instant(item, 'wake_at'),
-        });
+        found.push(toWaking(item));
       }
       start = next;
     } while (start !== undefined && found.length < limit);
     return found;
   };
+}
+
+function toWaking(item: Item): Waking {
+  const found = { group: branded(item, 'group_name', isGroupName), wakeAt: instant(item, 'wake_at') };
+  const series = parseSeriesItemKey(text(item, 'message_key'));
+  return series
+    ? { ...found, kind: 'series', key: series }
+    : { ...found, kind: 'message', key: branded(item, 'message_key', isMessageKey) };
 }

@@ -7,6 +7,7 @@ import {
   encodeLocalDelivery,
   type LocalDelivery,
 } from '../../schedule/local-delivery.ts';
+import { decodeMeant, encodeMeant, type MeantTime } from '../../schedule/meant-time.ts';
 import { decodeTags, encodeTags } from '../../schedule/message-tags.ts';
 import {
   type BrakeCounts,
@@ -22,6 +23,8 @@ import {
   type Retry,
   RETRYABLE_OUTCOMES,
 } from '../../schedule/message.ts';
+import type { Waking } from '../../schedule/message-store.ts';
+import { isSeriesKey, type Occurrence } from '../../schedule/occurrence.ts';
 import { duePartition, nameOf } from './due-index.ts';
 import {
   branded,
@@ -43,6 +46,7 @@ import {
  * Instants are epoch milliseconds. Always there: subject, template, content_sha256, content_bytes, tags (URL-encoded, as S3 takes them),
  * status, schedule_on, due_at, message_added, on_missed, on_unknown, version, dispatch_complete (a boolean), and the numbers
  * batches_cut, batches_settled, batches_set_aside and those of COUNT_ATTRIBUTES. Where there is something to say: from_mailbox, reply_to, reason, expires_at,
+ * meant (JSON: the local time that schedule_on stands for), series_key with occurrence (its local time) and followed_at,
  * local_delivery (JSON), last_due_at, wake_at with scheduled_date, lease_token with lease_until, dispatch_begun_at, dispatched_through, looked_at, first_attempt_at,
  * last_attempt_at, last_accepted_at, retry_outcomes (with commas, perhaps none) with retried_through, the numbers of
  * FEEDBACK_ATTRIBUTES, and brake_handed_over with brake_bounced and brake_complained. `status` is a reserved word: expressions call it #status.
@@ -91,7 +95,7 @@ export const LEASE_ATTRIBUTES = ['lease_token', 'lease_until'] as const;
 
 /** `now` is the moment of writing, asked of the clock just before: what was decided long ago would land in an hour that nobody asks any more. */
 export function wakeAttributes(
-  key: MessageKey,
+  key: Waking['key'],
   wakeAt: Temporal.Instant,
   now: Temporal.Instant,
 ): WakeAttributes {
@@ -111,6 +115,8 @@ export function changeableAttributes(message: Message): Record<string, string | 
     status: message.status,
     reason: message.reason,
     schedule_on: message.scheduleOn.epochMilliseconds,
+    meant: message.time && encodeMeant(message.time),
+    followed_at: message.occurrence?.followedAt?.epochMilliseconds,
     due_at: message.dueAt.epochMilliseconds,
     local_delivery: message.localDelivery && encodeLocalDelivery(message.localDelivery),
     expires_at: message.expiresAt?.epochMilliseconds,
@@ -134,6 +140,8 @@ export function toMessageItem(message: Message, now: Temporal.Instant): Item {
     ...messageItemKey(message.group, message.key),
     ...changeableAttributes(message),
     ...(message.wakeAt && wakeAttributes(message.key, message.wakeAt, now)),
+    series_key: message.occurrence?.series,
+    occurrence: message.occurrence?.local.toString(),
     message_added: message.addedAt.epochMilliseconds,
     lease_token: message.lease?.token,
     lease_until: message.lease?.until.epochMilliseconds,
@@ -173,6 +181,8 @@ export function toMessage(item: Item): Message {
     status: oneOf(item, 'status', MESSAGE_STATUSES),
     reason: optionalText(item, 'reason'),
     scheduleOn: instant(item, 'schedule_on'),
+    time: toMeant(item),
+    occurrence: toOccurrence(item),
     dueAt: instant(item, 'due_at'),
     addedAt: instant(item, 'message_added'),
     localDelivery: toLocalDelivery(optionalText(item, 'local_delivery')),
@@ -212,6 +222,22 @@ export function toMessage(item: Item): Message {
       lastDueAt: optionalInstant(item, 'last_due_at'),
     },
   };
+}
+
+function toMeant(item: Item): MeantTime | undefined {
+  const meant = optionalText(item, 'meant');
+  return meant === undefined ? undefined : decodeMeant(meant);
+}
+
+function toOccurrence(item: Item): Occurrence | undefined {
+  const series = optionalBranded(item, 'series_key', isSeriesKey);
+  return (
+    series && {
+      series,
+      local: Temporal.PlainDateTime.from(text(item, 'occurrence')),
+      followedAt: optionalInstant(item, 'followed_at'),
+    }
+  );
 }
 
 function toLocalDelivery(json: string | undefined): LocalDelivery | undefined {

@@ -15,6 +15,7 @@ import {
   type MessagePage,
   MessageStore,
   type Rest,
+  type SeriesCondition,
   type Waking,
 } from '../../schedule/message-store.ts';
 import { encodeTags } from '../../schedule/message-tags.ts';
@@ -44,7 +45,8 @@ import {
 } from './message-item.ts';
 import { MessagesByTime } from './messages-by-time.ts';
 import { readItem } from './read-items.ts';
-import { callAws, transact } from './transact.ts';
+import { seriesItemKey, toSeriesItem } from './series-item.ts';
+import { callAws, transact, type TransactItem } from './transact.ts';
 
 const notThere = 'attribute_not_exists(message_key)';
 const versionRead = 'version = :version';
@@ -80,10 +82,15 @@ export class AwsMessageStore extends MessageStore {
     message: Message,
     content: SealedContent,
     idempotency?: Idempotency,
+    series?: SeriesCondition,
   ): Promise<CreateResult> {
     // S3 first: a record without content would be sent empty.
-    await Promise.all([this.#content.put(message, content), this.#ensureGroup(message)]);
-    const result = await this.#recordOrDiscard(message, idempotency);
+    await Promise.all([
+      this.#content.put(message, content),
+      series?.kind === 'new' && this.#content.putOfSeries(series.series, content),
+      this.#ensureGroup(message),
+    ]);
+    const result = await this.#recordOrDiscard(message, idempotency, series);
     if (result.kind === 'created') {
       await this.#keepGroup(message);
     }
@@ -204,10 +211,16 @@ export class AwsMessageStore extends MessageStore {
     await this.#update(group, key, keepsItsWake);
   }
 
-  async #recordOrDiscard(message: Message, idempotency: Idempotency | undefined): Promise<CreateResult> {
+  async #recordOrDiscard(
+    message: Message,
+    idempotency: Idempotency | undefined,
+    series: SeriesCondition | undefined,
+  ): Promise<CreateResult> {
     try {
-      const result = await (idempotency ? this.#recordOnce(message, idempotency) : this.#record(message));
-      if (result.kind !== 'created') {
+      const result = await (idempotency || series
+        ? this.#recordTogether(message, idempotency, series)
+        : this.#record(message));
+      if (result.kind !== 'created' && result.kind !== 'exists') {
         await this.#discard(message);
       }
       return result;
@@ -234,6 +247,9 @@ export class AwsMessageStore extends MessageStore {
       const isOwn =
         error instanceof ConditionalCheckFailedException &&
         optionalText((await this.#read(message.group, message.key)) ?? {}, 'written_by') === token;
+      if (!isOwn && error instanceof ConditionalCheckFailedException) {
+        return { kind: 'exists' };
+      }
       if (!isOwn) {
         throw error;
       }
@@ -242,8 +258,11 @@ export class AwsMessageStore extends MessageStore {
   }
 
   /** One transaction writes both; the token of the transaction covers a second run. What has expired is replaced. */
-  async #recordOnce(message: Message, idempotency: Idempotency): Promise<CreateResult> {
-    const key = { group_name: message.group, message_key: `${IDEMPOTENCY_PREFIX}${idempotency.key}` };
+  async #recordTogether(
+    message: Message,
+    idempotency: Idempotency | undefined,
+    series: SeriesCondition | undefined,
+  ): Promise<CreateResult> {
     const result = await transact(this.clients.dynamo, [
       {
         Put: {
@@ -252,25 +271,65 @@ export class AwsMessageStore extends MessageStore {
           ConditionExpression: notThere,
         },
       },
-      {
-        Put: {
-          TableName: this.names.tables.messages,
-          Item: {
-            ...key,
-            fingerprint: idempotency.fingerprint,
-            answer: idempotency.answer,
-            answered_key: message.key,
-            expires_at: idempotency.expiresAt.epochMilliseconds,
-            expires_at_epoch_seconds: Math.ceil(idempotency.expiresAt.epochMilliseconds / 1_000),
-          },
-          ConditionExpression: `${notThere} OR expires_at <= :now`,
-          ExpressionAttributeValues: { ':now': message.addedAt.epochMilliseconds },
-        },
-      },
+      ...(series ? [this.#seriesItem(series)] : []),
+      ...(idempotency ? [this.#idempotencyItem(message, idempotency)] : []),
     ]);
     if (result.kind === 'done') {
       return { kind: 'created' };
     }
+    const [messageFailure, nextFailure] = result.reasons;
+    if (messageFailure) {
+      return { kind: 'exists' };
+    }
+    if (series?.kind === 'unchanged' && nextFailure) {
+      return { kind: 'series-changed' };
+    }
+    if (!idempotency) {
+      throw new Error('There is a series with the key of a new one.');
+    }
+    return this.#repeated(message, idempotency);
+  }
+
+  #seriesItem({ kind, series }: SeriesCondition): TransactItem {
+    const TableName = this.names.tables.messages;
+    return kind === 'new'
+      ? {
+          Put: {
+            TableName,
+            Item: toSeriesItem(series, this.clock.now(), newToken()),
+            ConditionExpression: notThere,
+          },
+        }
+      : {
+          ConditionCheck: {
+            TableName,
+            Key: seriesItemKey(series.group, series.key),
+            ConditionExpression: versionRead,
+            ExpressionAttributeValues: { ':version': series.version },
+          },
+        };
+  }
+
+  #idempotencyItem(message: Message, idempotency: Idempotency): TransactItem {
+    return {
+      Put: {
+        TableName: this.names.tables.messages,
+        Item: {
+          ...idempotencyItemKey(message, idempotency),
+          fingerprint: idempotency.fingerprint,
+          answer: idempotency.answer,
+          answered_key: message.key,
+          expires_at: idempotency.expiresAt.epochMilliseconds,
+          expires_at_epoch_seconds: Math.ceil(idempotency.expiresAt.epochMilliseconds / 1_000),
+        },
+        ConditionExpression: `${notThere} OR expires_at <= :now`,
+        ExpressionAttributeValues: { ':now': message.addedAt.epochMilliseconds },
+      },
+    };
+  }
+
+  async #repeated(message: Message, idempotency: Idempotency): Promise<CreateResult> {
+    const key = idempotencyItemKey(message, idempotency);
     const before = await readItem(this.clients.dynamo, this.names.tables.messages, key);
     if (!before || integer(before, 'expires_at') <= message.addedAt.epochMilliseconds) {
       throw new Error(`There is a message ${message.key} already.`);
@@ -377,6 +436,13 @@ export class AwsMessageStore extends MessageStore {
   #newItem(message: Message, token: string): Record<string, unknown> {
     return { ...toMessageItem(message, this.clock.now()), written_by: token };
   }
+}
+
+function idempotencyItemKey(
+  { group }: Message,
+  { key }: Idempotency,
+): Readonly<Record<'group_name' | 'message_key', string>> {
+  return { group_name: group, message_key: `${IDEMPOTENCY_PREFIX}${key}` };
 }
 
 /** Sets what is defined and removes the rest. */

@@ -24,6 +24,9 @@
  * | where the sweeping of content has got to           | messages: UpdateItem             | group_name = '#content', message_key = '#sweep'         |                 |
  * | how fast mail may go, and has gone                 | messages: GetItem, UpdateItem    | group_name = '#rate', message_key = channel or group    |                 |
  * | which records still point to content               | messages: BatchGetItem           | group_name, message_key                                 |                 |
+ * | read a series, write its next version              | messages: GetItem, PutItem       | group_name, message_key = '#series#' + key              |                 |
+ * | list the series of a group                         | messages: Query                  | group_name, message_key BETWEEN                         |                 |
+ * | make the message of an occurrence                  | TransactWriteItems               | the message; that its series has not changed            |                 |
  * | an import: read, claim, go on, end                 | messages: GetItem, UpdateItem    | group_name = '#imports/' + group, message_key = its key |                 |
  * | list the imports of a group                        | messages: Query, backwards       | group_name = '#imports/' + group                        |                 |
  * | which import wakes                                 | messages: Query                  | scheduled_date = '#imports', wake_at <= :now            | due             |

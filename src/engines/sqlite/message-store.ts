@@ -10,6 +10,7 @@ import {
   type MessagePage,
   MessageStore,
   type Rest,
+  type SeriesCondition,
   type Waking,
 } from '../../schedule/message-store.ts';
 import {
@@ -17,6 +18,7 @@ import {
   encodeLocalDelivery,
   type LocalDelivery,
 } from '../../schedule/local-delivery.ts';
+import { decodeMeant, encodeMeant, type MeantTime } from '../../schedule/meant-time.ts';
 import { decodeTags, encodeTags } from '../../schedule/message-tags.ts';
 import {
   ContentDamagedError,
@@ -31,7 +33,9 @@ import {
   type Retry,
   RETRYABLE_OUTCOMES,
 } from '../../schedule/message.ts';
+import { isSeriesKey, type Occurrence } from '../../schedule/occurrence.ts';
 import { ensureGroup, requireVersion } from './group-store.ts';
+import { insertSeries, isStored } from './series-store.ts';
 import { branded, bytes, instant, integer, oneOf, optionalInstant, optionalText, text } from './row.ts';
 import { type Row, SqliteDatabase } from './sqlite-database.ts';
 
@@ -50,28 +54,42 @@ export class SqliteMessageStore extends MessageStore {
     message: Message,
     content: SealedContent,
     idempotency?: Idempotency,
+    series?: SeriesCondition,
   ): Promise<CreateResult> {
     return this.database.write(() => {
       const repeated = idempotency && this.#findRepeated(message, idempotency);
       if (repeated) {
         return repeated;
       }
+      if (series?.kind === 'unchanged' && !isStored(this.database, series.series)) {
+        return { kind: 'series-changed' };
+      }
       ensureGroup(this.database, message.group, message.addedAt);
-      this.database.run(
+      const inserted = this.database.run(
         `INSERT INTO messages (
            message_key, group_name, subject, from_mailbox, reply_to, template, content_sha256, content_bytes, tags, status,
-           reason, schedule_on, due_at, local_delivery, message_added, expires_at, on_missed, on_unknown, version, wake_at)
+           reason, schedule_on, meant, tzdata, series_key, occurrence, followed_at, due_at, local_delivery, message_added, expires_at, on_missed,
+           on_unknown, version, wake_at)
          VALUES (
            :key, :group, :subject, :from, :replyTo, :template, :sha256, :bytes, :tags, :status,
-           :reason, :scheduleOn, :dueAt, :localDelivery, :addedAt, :expiresAt, :onMissed, :onUnknown, :version, :wakeAt)`,
+           :reason, :scheduleOn, :meant, :tzdata, :seriesKey, :occurrence, :followedAt, :dueAt, :localDelivery, :addedAt, :expiresAt, :onMissed, :onUnknown, :version, :wakeAt)
+         ON CONFLICT DO NOTHING`,
         {
           ...changeable(message),
           key: message.key,
           group: message.group,
+          seriesKey: message.occurrence?.series ?? null,
+          occurrence: message.occurrence?.local.toString() ?? null,
           addedAt: message.addedAt.epochMilliseconds,
         },
       );
+      if (inserted === 0) {
+        return { kind: 'exists' };
+      }
       this.#writeContent(message.key, content);
+      if (series?.kind === 'new') {
+        insertSeries(this.database, series.series, content);
+      }
       if (idempotency) {
         this.#writeIdempotency(message, idempotency);
       }
@@ -151,6 +169,7 @@ export class SqliteMessageStore extends MessageStore {
         `UPDATE messages SET
            subject = :subject, from_mailbox = :from, reply_to = :replyTo, template = :template, content_sha256 = :sha256,
            content_bytes = :bytes, tags = :tags, status = :status, reason = :reason, schedule_on = :scheduleOn,
+           meant = :meant, tzdata = :tzdata, followed_at = :followedAt,
            due_at = :dueAt, local_delivery = :localDelivery, expires_at = :expiresAt, on_missed = :onMissed, on_unknown = :onUnknown, version = :version,
            wake_at = :wakeAt, lease_token = NULL, lease_until = NULL,
            retry_outcomes = :retryOutcomes, retried_through = :retriedThrough,
@@ -177,15 +196,13 @@ export class SqliteMessageStore extends MessageStore {
   override async findWaking(until: Temporal.Instant, limit: number): Promise<readonly Waking[]> {
     return this.database
       .all(
-        `SELECT group_name, message_key, wake_at FROM messages
-         WHERE wake_at <= :until ORDER BY wake_at LIMIT :limit`,
+        `SELECT 'message' AS kind, group_name, message_key AS key, wake_at FROM messages WHERE wake_at <= :until
+         UNION ALL
+         SELECT 'series', group_name, series_key, wake_at FROM series WHERE wake_at <= :until
+         ORDER BY wake_at LIMIT :limit`,
         { until: until.epochMilliseconds, limit },
       )
-      .map((row) => ({
-        group: branded(row, 'group_name', isGroupName),
-        key: branded(row, 'message_key', isMessageKey),
-        wakeAt: instant(row, 'wake_at'),
-      }));
+      .map(toWaking);
   }
 
   override claim(group: GroupName, key: MessageKey, terms: ClaimTerms): Promise<Message | undefined> {
@@ -288,6 +305,14 @@ export class SqliteMessageStore extends MessageStore {
   }
 }
 
+function toWaking(row: Row): Waking {
+  const found = { group: branded(row, 'group_name', isGroupName), wakeAt: instant(row, 'wake_at') };
+  const kind = oneOf(row, 'kind', ['message', 'series']);
+  return kind === 'message'
+    ? { ...found, kind, key: branded(row, 'key', isMessageKey) }
+    : { ...found, kind, key: branded(row, 'key', isSeriesKey) };
+}
+
 function changeable(message: Message): Record<string, string | number | null> {
   return {
     subject: message.subject,
@@ -300,6 +325,9 @@ function changeable(message: Message): Record<string, string | number | null> {
     status: message.status,
     reason: message.reason ?? null,
     scheduleOn: message.scheduleOn.epochMilliseconds,
+    meant: message.time ? encodeMeant(message.time) : null,
+    tzdata: message.time?.tzdata ?? null,
+    followedAt: message.occurrence?.followedAt?.epochMilliseconds ?? null,
     dueAt: message.dueAt.epochMilliseconds,
     localDelivery: message.localDelivery ? encodeLocalDelivery(message.localDelivery) : null,
     expiresAt: message.expiresAt?.epochMilliseconds ?? null,
@@ -326,6 +354,8 @@ function toMessage(row: Row): Message {
     status: oneOf(row, 'status', MESSAGE_STATUSES),
     reason: optionalText(row, 'reason'),
     scheduleOn: instant(row, 'schedule_on'),
+    time: toMeant(row),
+    occurrence: toOccurrence(row),
     dueAt: instant(row, 'due_at'),
     addedAt: instant(row, 'message_added'),
     localDelivery: toLocalDelivery(optionalText(row, 'local_delivery')),
@@ -373,6 +403,21 @@ function toMessage(row: Row): Message {
       lastDueAt: optionalInstant(row, 'last_due_at'),
     },
   };
+}
+
+function toMeant(row: Row): MeantTime | undefined {
+  const meant = optionalText(row, 'meant');
+  return meant === undefined ? undefined : decodeMeant(meant);
+}
+
+function toOccurrence(row: Row): Occurrence | undefined {
+  return row['series_key'] === null
+    ? undefined
+    : {
+        series: branded(row, 'series_key', isSeriesKey),
+        local: Temporal.PlainDateTime.from(text(row, 'occurrence')),
+        followedAt: optionalInstant(row, 'followed_at'),
+      };
 }
 
 function toLocalDelivery(json: string | undefined): LocalDelivery | undefined {

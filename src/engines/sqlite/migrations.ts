@@ -270,6 +270,28 @@ const MIGRATIONS: readonly string[] = [
   -- With what says when each can be claimed: a message may have thousands of batches that wait for hours.
   DROP INDEX batches_open;
   CREATE INDEX batches_open ON batches (message_key, first_subscriber, available_at, lease_until) WHERE state = 'open';
+    `,
+  `
+  ALTER TABLE messages ADD COLUMN meant TEXT;          -- JSON: the local time that schedule_on stands for
+  ALTER TABLE messages ADD COLUMN tzdata TEXT;         -- with it: by which rules
+  ALTER TABLE messages ADD COLUMN series_key TEXT;
+  ALTER TABLE messages ADD COLUMN occurrence TEXT;     -- with it: the local time at which the series has it
+  ALTER TABLE messages ADD COLUMN followed_at INTEGER; -- when the occurrence after it comes
+  -- Sparse: those whose time other rules may move.
+  CREATE INDEX messages_by_tzdata ON messages (tzdata, message_key)
+    WHERE tzdata IS NOT NULL AND wake_at IS NOT NULL AND dispatch_begun_at IS NULL;
+
+  -- No reference to groups, as messages have none.
+  CREATE TABLE series (
+    group_name TEXT NOT NULL,
+    series_key TEXT NOT NULL,
+    record TEXT NOT NULL,     -- JSON: all of it
+    version INTEGER NOT NULL, -- with the next, as in the record
+    wake_at INTEGER,
+    content BLOB NOT NULL,
+    PRIMARY KEY (group_name, series_key)
+  ) STRICT;
+  CREATE INDEX series_due ON series (wake_at) WHERE wake_at IS NOT NULL; -- sparse, as messages_due
   `,
   `
   ALTER TABLE deliveries ADD COLUMN heard TEXT; -- a JSON object; absent where nothing was heard of it

@@ -14,6 +14,7 @@ import { Settings } from '../../platform/config/settings.ts';
 import { Metrics } from '../../platform/metrics/metrics.ts';
 import { Readiness } from '../../platform/health/readiness.ts';
 import { MessageStore } from '../../schedule/message-store.ts';
+import { SeriesStore } from '../../schedule/series-store.ts';
 import { DataLock } from './data-lock.ts';
 import { endLeases } from './end-leases.ts';
 import { SqliteDeliveryStore } from './delivery-store.ts';
@@ -23,6 +24,7 @@ import { SqliteImportStore } from './import-store.ts';
 import { SqliteMessageStore } from './message-store.ts';
 import { SqliteDatabase } from './sqlite-database.ts';
 import { SqliteRateStore } from './rate-store.ts';
+import { SqliteSeriesStore } from './series-store.ts';
 import { SqliteSubscriberStore } from './subscriber-store.ts';
 import { SqliteSuppressionStore } from './suppression-store.ts';
 import { SqliteWorkQueue } from './work-queue.ts';
@@ -67,6 +69,7 @@ class SqliteEngine implements OnApplicationShutdown {
     { provide: SubscriberStore, useClass: SqliteSubscriberStore },
     { provide: SuppressionStore, useClass: SqliteSuppressionStore },
     { provide: MessageStore, useClass: SqliteMessageStore },
+    { provide: SeriesStore, useClass: SqliteSeriesStore },
     { provide: DeliveryStore, useClass: SqliteDeliveryStore },
     { provide: RateStore, useClass: SqliteRateStore },
     { provide: WorkQueue, useClass: SqliteWorkQueue },
@@ -84,6 +87,7 @@ class SqliteEngine implements OnApplicationShutdown {
     ImportStore,
     SuppressionStore,
     MessageStore,
+    SeriesStore,
     DeliveryStore,
     RateStore,
     WorkQueue,

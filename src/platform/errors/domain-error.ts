@@ -15,6 +15,18 @@ export type ErrorKind =
 export interface Fault {
   readonly pointer: string;
   readonly detail: string;
+  /** What may be meant, where an input could mean several things and none was chosen. */
+  readonly candidates?: readonly TimeCandidate[];
+}
+
+/** A moment that a local time may stand for. */
+export interface TimeCandidate {
+  /** RFC 9557, with offset and zone: to be sent instead. */
+  readonly time: string;
+  /** The same, RFC 3339 in UTC. */
+  readonly at: string;
+  /** The word that chooses it; null where there is no choice. */
+  readonly dst: string | null;
 }
 
 /**

@@ -21,6 +21,7 @@ const TAGS = [
   ['suppressions', 'Addresses to which nothing is sent, whatever group they are in.'],
   ['imports', 'Files of subscribers, in and out.'],
   ['messages', 'What goes out, and when.'],
+  ['series', 'What repeats; each occurrence is a message of its own.'],
   ['deliveries', 'Who got it.'],
   ['feedback', 'What became of it after it had left.'],
   ['health', 'For load balancers and container platforms.'],

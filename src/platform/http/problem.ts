@@ -1,10 +1,30 @@
 import { STATUS_CODES } from 'node:http';
 import { HttpException } from '@nestjs/common';
 import { ApiProperty } from '@nestjs/swagger';
-import { DomainError, type ErrorKind, type Fault } from '../errors/domain-error.ts';
+import { DomainError, type ErrorKind, type Fault, type TimeCandidate } from '../errors/domain-error.ts';
 import type { FastifyError } from 'fastify';
 
 export const PROBLEM_CONTENT_TYPE = 'application/problem+json';
+
+export class ProblemTimeCandidate implements TimeCandidate {
+  @ApiProperty({
+    description: 'To be sent instead: RFC 9557.',
+    example: '2027-10-31T02:30:00+02:00[Europe/Paris]',
+  })
+  readonly time!: string;
+
+  @ApiProperty({ format: 'date-time', example: '2027-10-31T00:30:00.000Z' })
+  readonly at!: string;
+
+  @ApiProperty({
+    type: String,
+    nullable: true,
+    enum: ['earlier', 'later', null],
+    description: 'As `dst`, it chooses this one; null where there is no choice.',
+    example: 'earlier',
+  })
+  readonly dst!: string | null;
+}
 
 export class ProblemFault implements Fault {
   @ApiProperty({
@@ -15,6 +35,13 @@ export class ProblemFault implements Fault {
 
   @ApiProperty({ example: 'It is empty.' })
   readonly detail!: string;
+
+  @ApiProperty({
+    type: [ProblemTimeCandidate],
+    required: false,
+    description: 'The moments that a local time may stand for which the clocks skip or repeat.',
+  })
+  readonly candidates?: readonly ProblemTimeCandidate[];
 }
 
 /** A problem document (RFC 9457). */

@@ -35,7 +35,7 @@ class Model {
 
   write(key: MessageKey, wakeAt: Temporal.Instant, writerSkewMs: number, lagMs: number): void {
     const partition = nameOf(duePartition(key, wakeAt, plusMs(this.clock.now(), writerSkewMs)));
-    const waking = { group: aGroupName(), key, wakeAt };
+    const waking = { kind: 'message', group: aGroupName(), key, wakeAt } as const;
     this.#entries.set(key, { partition, waking, visibleFrom: plusMs(this.clock.now(), lagMs) });
   }
 
@@ -83,7 +83,7 @@ function msToTurn(clock: ManualClock): number {
 }
 
 /** A scan as DueScanner makes it: 5 seconds ahead. */
-async function scan(finder: DueFinder, model: Model): Promise<readonly MessageKey[]> {
+async function scan(finder: DueFinder, model: Model): Promise<readonly string[]> {
   const found = await finder.find(plusMs(model.clock.now(), 5 * SECOND_MS), 1_000);
   return found.map(({ key }) => key);
 }

@@ -47,7 +47,7 @@ function hoursAsked(oldest: string, until: string, now: string): readonly string
 }
 
 function aWaking(wakeAt: Temporal.Instant, key = newMessageKey()): Waking {
-  return { group: aGroupName(), key, wakeAt };
+  return { kind: 'message', group: aGroupName(), key, wakeAt };
 }
 
 describe('the name of a partition', () => {

@@ -35,6 +35,7 @@ describe('migrate', () => {
       'imports',
       'messages',
       'paces',
+      'series',
       'subscriber_counts',
       'subscriber_zones',
       'subscribers',

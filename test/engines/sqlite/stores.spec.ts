@@ -164,7 +164,13 @@ describe('the cost of a scan', () => {
   it('does not depend on how many messages are stored: findWaking goes by the index of wakes', async () => {
     const plans = await plansOf(() => engine.messages.findWaking(anInstant(), 10));
 
-    expect(plans).toEqual(['SEARCH messages USING INDEX messages_due (wake_at<?)']);
+    expect(plans).toEqual([
+      'MERGE (UNION ALL)',
+      'LEFT',
+      'SEARCH messages USING INDEX messages_due (wake_at<?)',
+      'RIGHT',
+      'SEARCH series USING INDEX series_due (wake_at<?)',
+    ]);
   });
 
   it('does not depend on how many batches are settled: findClaimable goes by the index of open ones', async () => {
