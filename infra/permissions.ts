@@ -39,6 +39,7 @@ export function apiPermissions(scope: PermissionScope): readonly PolicyStatement
         'dynamodb:UpdateItem',
       ],
     ),
+    allow('GroupsOfAddress', [index(scope, 'subscribers', 'by_subscriber')], ['dynamodb:Query']),
     allow(
       'Messages',
       [table(scope, 'messages')],

@@ -3,7 +3,7 @@ import { Clock } from '../platform/clock/clock.ts';
 import { type Fault, InvalidInputError } from '../platform/errors/domain-error.ts';
 import { VersionMismatchError } from '../platform/errors/version-mismatch-error.ts';
 import { RequestPipe } from '../platform/http/request.pipe.ts';
-import { type ConsentEntry, consentEvent, originOf } from './consent.ts';
+import { type ConsentEntry, consentEvent, type ConsentOrigin, originOf } from './consent.ts';
 import type { GroupName } from './group.ts';
 import { GroupStore } from './group-store.ts';
 import { type AddedOrRefused, NewSubscriber, readNewcomer, type SubscriberPatch } from './subscriber.dto.ts';
@@ -105,6 +105,19 @@ export class SubscribersService {
     }
     const change = { ...readChange(patch), ...this.#consentTo(subscriber, patch) };
     return this.subscribers.change(group, key, change, subscriber.version);
+  }
+
+  /**
+   * Subscribes again somebody who left, because they ask for it themselves; in a group with double opt-in they have to confirm.
+   * @throws {VersionMismatchError} where they have changed since `before` was read.
+   */
+  async resubscribe(before: Subscriber, origin: ConsentOrigin): Promise<void> {
+    const isDouble = (await this.groups.find(before.group))?.optIn === 'double';
+    const [status, what] = isDouble
+      ? (['pending', 'pending'] as const)
+      : (['active', 'resubscribed'] as const);
+    const consent: ConsentEntry = { ...origin, what, at: this.clock.now() };
+    await this.subscribers.change(before.group, before.key, { status, consent }, before.version);
   }
 
   /**

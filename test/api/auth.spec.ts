@@ -51,6 +51,8 @@ const NEEDED: Readonly<Record<string, Needed>> = {
   'GET /outbox/{message_key}/{hash}/raw': 'reader',
   'GET /u/{token}': 'nobody',
   'POST /u/{token}': 'nobody',
+  'GET /p/{token}': 'nobody',
+  'POST /p/{token}': 'nobody',
   'GET /': 'nobody',
   'GET /openapi.json': 'nobody',
   'GET /docs': 'nobody',
