@@ -45,6 +45,7 @@ export function apiPermissions(scope: PermissionScope): readonly PolicyStatement
       [table(scope, 'messages')],
       [
         'dynamodb:BatchGetItem',
+        'dynamodb:DeleteItem',
         'dynamodb:GetItem',
         'dynamodb:PutItem',
         'dynamodb:Query',
@@ -71,12 +72,30 @@ export function apiPermissions(scope: PermissionScope): readonly PolicyStatement
 /** It finds what is due, delivers it, and sweeps content that no message needs. */
 export function workerPermissions(scope: PermissionScope): readonly PolicyStatement[] {
   return [
-    allow('Groups', [table(scope, 'groups')], ['dynamodb:GetItem']),
-    allow('Subscribers', [table(scope, 'subscribers')], ['dynamodb:BatchGetItem', 'dynamodb:Query']),
+    allow('Groups', [table(scope, 'groups')], ['dynamodb:GetItem', 'dynamodb:UpdateItem']),
+    allow(
+      'Subscribers',
+      [table(scope, 'subscribers')],
+      [
+        'dynamodb:BatchGetItem',
+        'dynamodb:DeleteItem',
+        'dynamodb:GetItem',
+        'dynamodb:Query',
+        'dynamodb:UpdateItem',
+      ],
+    ),
     allow(
       'Messages',
       [table(scope, 'messages')],
-      ['dynamodb:BatchGetItem', 'dynamodb:ConditionCheckItem', 'dynamodb:GetItem', 'dynamodb:UpdateItem'],
+      [
+        'dynamodb:BatchGetItem',
+        'dynamodb:ConditionCheckItem',
+        'dynamodb:DeleteItem',
+        'dynamodb:GetItem',
+        'dynamodb:PutItem',
+        'dynamodb:Query',
+        'dynamodb:UpdateItem',
+      ],
     ),
     // The scan happens once in the life of an installation, to find the oldest hour.
     allow('MessagesDue', [index(scope, 'messages', 'due')], ['dynamodb:Query', 'dynamodb:Scan']),

@@ -1,5 +1,6 @@
 import { Module } from '@nestjs/common';
 import { GroupsModule } from '../groups/groups.module.ts';
+import { Confirmer } from './confirmer.ts';
 import { Links } from './links.ts';
 import { LinksController } from './links.controller.ts';
 import { Preferences } from './preferences.ts';
@@ -9,7 +10,7 @@ import { Unsubscriber } from './unsubscriber.ts';
 @Module({
   imports: [GroupsModule],
   controllers: [LinksController],
-  providers: [Links, Preferences, Unsubscriber],
+  providers: [Confirmer, Links, Preferences, Unsubscriber],
   exports: [Links],
 })
 export class ConsentModule {}

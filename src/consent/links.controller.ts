@@ -10,11 +10,14 @@ import { HasLink } from '../platform/auth/roles.ts';
 import { Settings } from '../platform/config/settings.ts';
 import { clientIp, Request } from '../platform/http/client-ip.ts';
 import { TakesForms } from '../platform/http/form-body.ts';
+import { Confirmer } from './confirmer.ts';
 import { Links, type LinkTarget } from './links.ts';
 import { LINK_TOKEN, LinkPage, LinkToken } from './link-page.ts';
 import { isOneClick, isOurForm } from './one-click.ts';
 import {
+  askToConfirmPage,
   askToLeavePage,
+  confirmedPage,
   leftPage,
   noSuchLinkPage,
   preferencesPage,
@@ -35,6 +38,7 @@ export class LinksController {
     private readonly subscribers: SubscriberStore,
     private readonly unsubscriber: Unsubscriber,
     private readonly preferences: Preferences,
+    private readonly confirmer: Confirmer,
     private readonly settings: Settings,
   ) {}
 
@@ -77,6 +81,52 @@ export class LinksController {
     }
     await this.unsubscriber.leave(target, this.#originOf(target, body, request));
     return leftPage(visit);
+  }
+
+  /** Changes nothing. */
+  @Get(`c/${LINK_TOKEN}`)
+  @LinkPage()
+  async askToConfirm(
+    @LinkToken() token: string,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<string> {
+    const target = this.links.open(token, 'confirm');
+    return target ? this.#confirmPage(target, token, reply) : noSuchLink(reply);
+  }
+
+  @Post(`c/${LINK_TOKEN}`)
+  @HttpCode(200)
+  @LinkPage()
+  @TakesForms()
+  async confirm(
+    @LinkToken() token: string,
+    @Body() body: unknown,
+    @Request() request: FastifyRequest,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<string> {
+    const target = this.links.open(token, 'confirm');
+    if (!target) {
+      return noSuchLink(reply);
+    }
+    if (isOurForm(body)) {
+      await this.confirmer.confirm(target, this.#originOf(target, body, request));
+    } else {
+      reply.status(400);
+    }
+    return this.#confirmPage(target, token, reply);
+  }
+
+  /** Whoever left meanwhile, or was too late, has a link that is none any more. */
+  async #confirmPage(target: LinkTarget, token: string, reply: FastifyReply): Promise<string> {
+    const { visit, subscriber } = await this.#visit(target, token);
+    switch (subscriber?.status) {
+      case 'pending':
+        return askToConfirmPage(visit);
+      case 'active':
+        return confirmedPage(visit);
+      default:
+        return noSuchLink(reply);
+    }
   }
 
   /** Changes nothing. */

@@ -76,6 +76,20 @@ export function leftPage(visit: Visit): string {
   ]);
 }
 
+/** Asks; a program that opens every link confirms nothing by that. */
+export function askToConfirmPage(visit: Visit): string {
+  const words = WORDS[visit.language];
+  return page(visit.language, words.confirm, [
+    paragraph(say(words.confirmAsk, visit)),
+    `<form method="post">${field(OUR_PAGE.name, OUR_PAGE.value)}${button(words.confirm)}</form>`,
+  ]);
+}
+
+export function confirmedPage(visit: Visit): string {
+  const words = WORDS[visit.language];
+  return page(visit.language, words.confirmed, [paragraph(say(words.confirmedDetail, visit))]);
+}
+
 /** Every group of the address, each with its tick; `note` says what was just done, or went wrong. */
 export function preferencesPage(visit: Visit, choices: readonly Choice[], note?: keyof Words): string {
   const words = WORDS[visit.language];

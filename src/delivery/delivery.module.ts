@@ -8,6 +8,7 @@ import { BatchWorker } from './batch-worker.ts';
 import { Channel } from './channels/channel.ts';
 import { OutboxChannel } from './channels/outbox.channel.ts';
 import { SmtpChannel } from './channels/smtp.channel.ts';
+import { ConfirmationSender } from './confirmation-sender.ts';
 import { DeliveriesController } from './deliveries.controller.ts';
 import { DeliveryMetrics } from './delivery-metrics.ts';
 import { DeliveryRunner } from './delivery-runner.ts';
@@ -27,6 +28,7 @@ import { BATCHES_AT_ONCE, Worker } from './worker.ts';
   providers: [
     { provide: Channel, useFactory: openChannel, inject: [Settings] },
     BatchWorker,
+    ConfirmationSender,
     DeliveryMetrics,
     DeliveryRunner,
     Dispatcher,

@@ -1,4 +1,5 @@
 import { Module } from '@nestjs/common';
+import { Confirmations } from './confirmations.ts';
 import { ConsentController } from './consent.controller.ts';
 import { GroupsController } from './groups.controller.ts';
 import { SubscribersController } from './subscribers.controller.ts';
@@ -8,7 +9,7 @@ import { SuppressionsController } from './suppressions.controller.ts';
 /** WHO RECEIVES: groups, their subscribers, and who gets nothing at all. */
 @Module({
   controllers: [GroupsController, SubscribersController, ConsentController, SuppressionsController],
-  providers: [SubscribersService],
+  providers: [Confirmations, SubscribersService],
   exports: [SubscribersService],
 })
 export class GroupsModule {}

@@ -3,6 +3,7 @@ import { Clock } from '../platform/clock/clock.ts';
 import { type Fault, InvalidInputError } from '../platform/errors/domain-error.ts';
 import { VersionMismatchError } from '../platform/errors/version-mismatch-error.ts';
 import { RequestPipe } from '../platform/http/request.pipe.ts';
+import { Confirmations } from './confirmations.ts';
 import { type ConsentEntry, consentEvent, type ConsentOrigin, originOf } from './consent.ts';
 import type { GroupName } from './group.ts';
 import { GroupStore } from './group-store.ts';
@@ -29,6 +30,7 @@ export class SubscribersService {
   constructor(
     private readonly subscribers: SubscriberStore,
     private readonly groups: GroupStore,
+    private readonly confirmations: Confirmations,
     private readonly clock: Clock,
   ) {}
 
@@ -68,7 +70,14 @@ export class SubscribersService {
   async admit(group: GroupName, newcomers: readonly Newcomer[]): Promise<readonly Added[]> {
     const isDouble = (await this.groups.find(group))?.optIn === 'double';
     const admitted = isDouble ? newcomers.map((newcomer) => asPending(newcomer)) : newcomers;
-    return this.subscribers.add(group, admitted, this.clock.now());
+    const added = await this.subscribers.add(group, admitted, this.clock.now());
+    for (const { kind, subscriber } of added.filter((one) => one.subscriber.status === 'pending')) {
+      // Also those who were there: a call that failed between the two is made again.
+      await (kind === 'added'
+        ? this.confirmations.begin(group, subscriber.key)
+        : this.confirmations.request(group, subscriber.key));
+    }
+    return added;
   }
 
   /** @throws {SubscriberNotFoundError} */
@@ -104,7 +113,11 @@ export class SubscribersService {
       throw new InvalidInputError([{ pointer: '/reason', detail: NO_REASON }]);
     }
     const change = { ...readChange(patch), ...this.#consentTo(subscriber, patch) };
-    return this.subscribers.change(group, key, change, subscriber.version);
+    const changed = await this.subscribers.change(group, key, change, subscriber.version);
+    if (patch.status !== undefined) {
+      await this.#askIfPending(changed);
+    }
+    return changed;
   }
 
   /**
@@ -117,7 +130,8 @@ export class SubscribersService {
       ? (['pending', 'pending'] as const)
       : (['active', 'resubscribed'] as const);
     const consent: ConsentEntry = { ...origin, what, at: this.clock.now() };
-    await this.subscribers.change(before.group, before.key, { status, consent }, before.version);
+    const { group, key, version } = before;
+    await this.#askIfPending(await this.subscribers.change(group, key, { status, consent }, version));
   }
 
   /**
@@ -128,6 +142,12 @@ export class SubscribersService {
   async remove(group: GroupName, key: SubscriberKey, ifVersion: number | undefined): Promise<void> {
     const entry: ConsentEntry = { ...originOf('api'), what: 'removed', at: this.clock.now() };
     await this.subscribers.remove(group, key, ifVersion, entry);
+  }
+
+  async #askIfPending({ status, group, key }: Subscriber): Promise<void> {
+    if (status === 'pending') {
+      await this.confirmations.begin(group, key);
+    }
   }
 
   #consentTo(before: Subscriber, { status, reason }: SubscriberPatch): { readonly consent?: ConsentEntry } {

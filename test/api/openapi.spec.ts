@@ -13,6 +13,7 @@ const AFTER_THE_EXAMPLES = Temporal.Instant.from('2030-01-01T09:00Z');
 const BETWEEN: Readonly<Record<string, () => Promise<void>>> = {
   'their time comes': theirTimeComes,
   'what is held is cancelled': cancelHeld,
+  'somebody has to confirm': makePending,
 };
 
 // Pages for people, the document itself, and Swagger UI's files.
@@ -22,6 +23,7 @@ const NOT_DOCUMENTED =
 const PROBLEM_TYPE = 'application/problem+json';
 const SOME_STATUSES = ['401', '403', '413', '415'];
 
+let storiesTold = 0;
 let clock: ManualClock;
 let app: TestApp;
 let document: OpenApiDocument;
@@ -198,6 +200,8 @@ describe.each(['/v1/groups/{group}', '/{group}'])('the examples under %s', (base
     'GET …/schedule/{key}/deliveries/{email}',
     'GET …/schedule/{key}/batches',
     'POST …/schedule/{key}/retry',
+    'somebody has to confirm',
+    'POST …/subscribers/{email}/confirmation',
     'DELETE …/subscribers/{email}',
     'what is held is cancelled',
     'DELETE /v1/groups/{group}',
@@ -316,6 +320,15 @@ async function theirTimeComes(): Promise<void> {
     clock.advance(100); // so that the next scan comes soon
     const { body } = await app.request('GET', '/v1/groups/serverless/schedule/latest');
     return body['status'] === 'sent' ? true : undefined;
+  });
+}
+
+/** Later than in the story before, because nobody is asked twice in ten minutes. */
+async function makePending(): Promise<void> {
+  clock.advance(storiesTold * 11 * 60_000);
+  storiesTold += 1;
+  await app.request('PATCH', '/v1/groups/serverless/subscribers/ada@example.com', {
+    body: { status: 'pending', resubscribe: true, reason: 'To be asked.' },
   });
 }
 

@@ -3,6 +3,7 @@ import type { RateStore } from '../../src/delivery/rate/rate-store.ts';
 import type { WorkQueue } from '../../src/delivery/work-queue.ts';
 import type { GroupStore } from '../../src/groups/group-store.ts';
 import type { SubscriberStore } from '../../src/groups/subscriber-store.ts';
+import type { ConfirmationStore } from '../../src/groups/confirmation-store.ts';
 import type { ConsentStore } from '../../src/groups/consent-store.ts';
 import type { SuppressionStore } from '../../src/groups/suppression-store.ts';
 import type { MessageStore } from '../../src/schedule/message-store.ts';
@@ -14,6 +15,7 @@ export interface Engine {
   readonly subscribers: SubscriberStore;
   readonly suppressions: SuppressionStore;
   readonly consents: ConsentStore;
+  readonly confirmations: ConfirmationStore;
   readonly messages: MessageStore;
   readonly deliveries: DeliveryStore;
   readonly queue: WorkQueue;

@@ -1,3 +1,4 @@
+import { AwsConfirmationStore } from '../../src/engines/aws/confirmation-store.ts';
 import { AwsConsentStore } from '../../src/engines/aws/consent-store.ts';
 import { AwsDeliveryStore } from '../../src/engines/aws/delivery-store.ts';
 import { AwsGroupStore } from '../../src/engines/aws/group-store.ts';
@@ -30,6 +31,7 @@ export function openAwsOn(ground: Pick<AwsGround, 'clients' | 'names' | 'close'>
     subscribers: new AwsSubscriberStore(clients, names),
     suppressions: new AwsSuppressionStore(clients, names),
     consents: new AwsConsentStore(clients, names),
+    confirmations: new AwsConfirmationStore(clients, names),
     messages: new AwsMessageStore(clients, names, clock),
     deliveries: new AwsDeliveryStore(clients, names),
     queue: new SqsWorkQueue(clients, names, clock, SILENT_LOG, parseSettings({})),

@@ -45,6 +45,7 @@ describe('parseSettings', () => {
       shutdownGraceMs: 25_000,
       signingSecrets: [],
       trustedProxies: 0,
+      confirmWithinMs: 604_800_000,
     });
   });
 

@@ -2,6 +2,7 @@ import { Global, Module, type OnApplicationShutdown } from '@nestjs/common';
 import { DeliveryStore } from '../../delivery/delivery-store.ts';
 import { RateStore } from '../../delivery/rate/rate-store.ts';
 import { WorkQueue } from '../../delivery/work-queue.ts';
+import { ConfirmationStore } from '../../groups/confirmation-store.ts';
 import { ConsentStore } from '../../groups/consent-store.ts';
 import { GroupStore } from '../../groups/group-store.ts';
 import { SubscriberStore } from '../../groups/subscriber-store.ts';
@@ -14,6 +15,7 @@ import { AwsClients, openAwsClients } from './aws-clients.ts';
 import { AwsNames } from './aws-names.ts';
 import { ContentSweeper } from './content-sweeper.ts';
 import { AwsDeliveryStore } from './delivery-store.ts';
+import { AwsConfirmationStore } from './confirmation-store.ts';
 import { AwsConsentStore } from './consent-store.ts';
 import { AwsGroupStore } from './group-store.ts';
 import { AwsMessageStore } from './message-store.ts';
@@ -40,6 +42,7 @@ import { SqsWorkQueue } from './work-queue.ts';
       inject: [Settings],
     },
     { provide: GroupStore, useClass: AwsGroupStore },
+    { provide: ConfirmationStore, useClass: AwsConfirmationStore },
     { provide: ConsentStore, useClass: AwsConsentStore },
     { provide: SubscriberStore, useClass: AwsSubscriberStore },
     { provide: SuppressionStore, useClass: AwsSuppressionStore },
@@ -53,6 +56,7 @@ import { SqsWorkQueue } from './work-queue.ts';
   ],
   exports: [
     GroupStore,
+    ConfirmationStore,
     ConsentStore,
     SubscriberStore,
     SuppressionStore,

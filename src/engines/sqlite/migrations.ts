@@ -171,6 +171,19 @@ const MIGRATIONS: readonly string[] = [
   ) STRICT, WITHOUT ROWID;
   `,
   `
+  CREATE TABLE confirmations (
+    group_name TEXT NOT NULL,
+    subscriber TEXT NOT NULL,
+    requested_at INTEGER NOT NULL,
+    is_wanted INTEGER NOT NULL, -- 1 where a mail is to be sent
+    sent_count INTEGER NOT NULL,
+    last_sent_at INTEGER,
+    due_at INTEGER NOT NULL,
+    version INTEGER NOT NULL,
+    PRIMARY KEY (group_name, subscriber)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX confirmations_due ON confirmations (due_at);
+
   -- No reference to subscribers or groups: what was agreed to is known for longer than they are there.
   CREATE TABLE consents (
     group_name TEXT NOT NULL,
