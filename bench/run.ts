@@ -3,14 +3,17 @@
  *
  *   npm run bench -- deliver [--subscribers N] [--runs N] [--node OPTIONS]
  *   npm run bench -- punctual [--messages N] [--pairs N]
+ *   npm run bench -- import [--rows N]
  */
 import { deliver } from './deliver.ts';
+import { importFile } from './import.ts';
 import { punctual } from './punctual.ts';
 import { print } from './report.ts';
 
 const BENCHES = new Map([
   ['deliver', deliver],
   ['punctual', punctual],
+  ['import', importFile],
 ]);
 
 const [name = '', ...args] = process.argv.slice(2);

@@ -24,7 +24,13 @@ export function apiPermissions(scope: PermissionScope): readonly PolicyStatement
     allow(
       'Groups',
       [table(scope, 'groups')],
-      ['dynamodb:BatchGetItem', 'dynamodb:DeleteItem', 'dynamodb:GetItem', 'dynamodb:UpdateItem'],
+      [
+        'dynamodb:BatchGetItem',
+        'dynamodb:DeleteItem',
+        'dynamodb:GetItem',
+        'dynamodb:PutItem',
+        'dynamodb:UpdateItem',
+      ],
     ),
     allow('GroupsByName', [index(scope, 'groups', 'by_name')], ['dynamodb:Query']),
     allow(
@@ -45,7 +51,7 @@ export function apiPermissions(scope: PermissionScope): readonly PolicyStatement
       [table(scope, 'messages')],
       [
         'dynamodb:BatchGetItem',
-        'dynamodb:DeleteItem',
+        'dynamodb:DeleteItem', // an import of which the file did not arrive, the time at which a confirmation was due
         'dynamodb:GetItem',
         'dynamodb:PutItem',
         'dynamodb:Query',
@@ -58,6 +64,7 @@ export function apiPermissions(scope: PermissionScope): readonly PolicyStatement
       'Content',
       [contents(scope)],
       [
+        's3:AbortMultipartUpload', // of an import of which the file did not arrive
         's3:DeleteObject', // of a message that was not recorded
         's3:GetObject',
         's3:PutObject',
@@ -72,7 +79,12 @@ export function apiPermissions(scope: PermissionScope): readonly PolicyStatement
 /** It finds what is due, delivers it, and sweeps content that no message needs. */
 export function workerPermissions(scope: PermissionScope): readonly PolicyStatement[] {
   return [
-    allow('Groups', [table(scope, 'groups')], ['dynamodb:GetItem', 'dynamodb:UpdateItem']),
+    allow(
+      'Groups',
+      [table(scope, 'groups')],
+      ['dynamodb:GetItem', 'dynamodb:PutItem', 'dynamodb:UpdateItem'],
+    ),
+    // It reads them for a batch; for an import it writes them, and what is recorded of them; who does not confirm is taken out.
     allow(
       'Subscribers',
       [table(scope, 'subscribers')],
@@ -80,6 +92,7 @@ export function workerPermissions(scope: PermissionScope): readonly PolicyStatem
         'dynamodb:BatchGetItem',
         'dynamodb:DeleteItem',
         'dynamodb:GetItem',
+        'dynamodb:PutItem',
         'dynamodb:Query',
         'dynamodb:UpdateItem',
       ],
@@ -90,9 +103,9 @@ export function workerPermissions(scope: PermissionScope): readonly PolicyStatem
       [
         'dynamodb:BatchGetItem',
         'dynamodb:ConditionCheckItem',
-        'dynamodb:DeleteItem',
+        'dynamodb:DeleteItem', // an import whose time is over, a confirmation that nobody waits for
         'dynamodb:GetItem',
-        'dynamodb:PutItem',
+        'dynamodb:PutItem', // the results of an import, when a confirmation is due
         'dynamodb:Query',
         'dynamodb:UpdateItem',
       ],

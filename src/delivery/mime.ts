@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto';
-import MailComposer from 'nodemailer/lib/mail-composer';
-import { encodeWord } from 'nodemailer/lib/mime-funcs';
+import { encodeWord, encodeWords, foldLines } from 'nodemailer/lib/mime-funcs';
 import { type Mailbox, parseMailbox } from '../platform/mail/mailbox.ts';
 import type { GroupName } from '../groups/group.ts';
 import { type SubscriberEmail, subscriberKey } from '../groups/subscriber.ts';
@@ -21,16 +20,20 @@ export interface MailParts extends Rendered {
   readonly date: Temporal.Instant;
 }
 
-/*
- * Measured (nodemailer 10.6, Node 26): 10 MB of HTML take 0.75 s in quoted-printable and 0.2 s in base64, in slices between which
- * other work runs. Small parts stay readable in the source.
- */
-const BASE64_FROM_LENGTH = 100_000;
+// RFC 2045, 6.8: base64 in lines of at most 76 characters.
+const BASE64_LINE_LENGTH = 76;
+// RFC 5322, 2.1.1: a line must not have more characters.
+const TOO_LONG_LINE_PATTERN = /[^\n]{999}/;
+const PLAIN_TEXT_PATTERN = /^[\t\r\n\x20-\x7e]*$/;
+// Relays that keep mails in mbox files change it, and break a signature with that.
+const FROM_LINE_PATTERN = /^From /m;
 
 const DELIVERY_HASH_LENGTH = 16;
 
 // RFC 5322, 2.1.1: a line should have at most 78 characters.
+const LINE_LENGTH = 78;
 const LONG_WORD_PATTERN = /\S{78}/;
+const FOLDED_LENGTH = 76;
 // RFC 2047, 2: an encoded word has at most 75 characters; nodemailer counts those before encoding, and uses this for itself.
 const ENCODED_WORD_LENGTH = 52;
 
@@ -59,29 +62,65 @@ export function newMail(parts: MailParts): Mail {
 }
 
 /** multipart/alternative, the text first and the HTML last (RFC 2046, 5.1.4: the last is the best). */
-async function compose(mail: Omit<Mail, 'compose'>, date: Temporal.Instant): Promise<Buffer> {
-  const composer = new MailComposer({
-    from: { ...mail.from },
-    to: { name: mail.toName, address: mail.to },
-    ...(mail.replyTo && { replyTo: { ...mail.replyTo } }),
-    headers: [
-      { key: 'Subject', value: subjectHeader(mail.subject) },
-      // Never folded, though a line is longer than 78 characters: not every reader takes a Message-ID on a line of its own, and
-      // none should be kept from List-Unsubscribe (RFC 8058, 4).
-      { key: 'Message-ID', value: { prepared: true, value: mail.messageId } },
-      ...mail.headers.map(({ name, value }) => ({ key: name, value: { prepared: true, value } })),
-    ],
-    date: new Date(date.epochMilliseconds),
-    text: contentOf(mail.text),
-    html: contentOf(mail.html),
-    newline: 'win', // RFC 5322, 2.1: lines end with CRLF
-    disableFileAccess: true,
-    disableUrlAccess: true,
-  });
-  return composer.compile().build();
+function compose(mail: Omit<Mail, 'compose'>, date: Temporal.Instant): Buffer {
+  // No line of base64 and no header of a part begins like that; a part that is left as it is, is looked through.
+  const boundary = `=_${deliveryHash(mail.messageKey, mail.to)}`;
+  const head = [
+    folded('From', mailboxText(mail.from)),
+    folded('To', mailboxText({ name: mail.toName, address: mail.to })),
+    ...(mail.replyTo ? [folded('Reply-To', mailboxText(mail.replyTo))] : []),
+    folded('Subject', subjectText(mail.subject)),
+    // Never folded, though a line is longer than 78 characters: not every reader takes a Message-ID on a line of its own, and
+    // none should be kept from List-Unsubscribe (RFC 8058, 4).
+    `Message-ID: ${mail.messageId}`,
+    ...mail.headers.map(
+      ({ name, value }) => `${name}: ${encodeWords(value, 'Q', ENCODED_WORD_LENGTH, true)}`,
+    ),
+    `Date: ${dateText(date)}`,
+    'MIME-Version: 1.0',
+    `Content-Type: multipart/alternative; boundary="${boundary}"`,
+  ].join('\r\n');
+  const text = partOf('text/plain', mail.text, boundary);
+  const html = partOf('text/html', mail.html, boundary);
+  return Buffer.from(
+    `${head}\r\n\r\n--${boundary}\r\n${text}\r\n--${boundary}\r\n${html}\r\n--${boundary}--\r\n`,
+    'latin1', // all of it is ASCII
+  );
 }
 
-/** A mailbox as a header has it, in ASCII and on one line: as nodemailer writes those of a MIME message. */
+/** A part as it is, where every relay passes that on unchanged; otherwise in base64. */
+function partOf(type: string, text: string, boundary: string): string {
+  const content = withMailLines(text) || '\r\n'; // some readers take an empty part for none
+  const isPlain =
+    PLAIN_TEXT_PATTERN.test(content) &&
+    !TOO_LONG_LINE_PATTERN.test(content) &&
+    !FROM_LINE_PATTERN.test(content) &&
+    !content.includes(boundary);
+  return `Content-Type: ${type}; charset=utf-8\r\nContent-Transfer-Encoding: ${
+    isPlain ? `7bit\r\n\r\n${content}` : `base64\r\n\r\n${base64Lines(content)}`
+  }`;
+}
+
+function base64Lines(text: string): string {
+  const base64 = Buffer.from(text).toString('base64');
+  const lines: string[] = [];
+  for (let begin = 0; begin < base64.length; begin += BASE64_LINE_LENGTH) {
+    lines.push(base64.slice(begin, begin + BASE64_LINE_LENGTH));
+  }
+  return lines.join('\r\n');
+}
+
+function folded(name: string, value: string): string {
+  const line = `${name}: ${value}`;
+  return line.length <= LINE_LENGTH ? line : foldLines(line, FOLDED_LENGTH);
+}
+
+/** RFC 5322, 3.3. */
+function dateText(date: Temporal.Instant): string {
+  return new Date(date.epochMilliseconds).toUTCString().replace('GMT', '+0000');
+}
+
+/** A mailbox as a header has it, in ASCII and on one line. */
 export function mailboxText({ name, address }: Mailbox): string {
   if (name === '') {
     return address;
@@ -120,11 +159,11 @@ export function isUsualSubject(subject: string): boolean {
   return !subject.includes('=?') && !LONG_WORD_PATTERN.test(subject);
 }
 
-/** nodemailer encodes what has to be; what is unusual is encoded as a whole. */
-function subjectHeader(subject: string): string | { prepared: true; foldLines: true; value: string } {
+/** Words are encoded that have to be; what is unusual is encoded as a whole. */
+function subjectText(subject: string): string {
   return isUsualSubject(subject)
-    ? subject
-    : { prepared: true, foldLines: true, value: encodeWord(subject, 'Q', ENCODED_WORD_LENGTH) };
+    ? encodeWords(subject, 'Q', ENCODED_WORD_LENGTH, true)
+    : encodeWord(subject, 'Q', ENCODED_WORD_LENGTH);
 }
 
 /** Whoever wrote the mailbox into a message, a group or the settings had it checked. */
@@ -134,15 +173,6 @@ function mailboxOf(text: string): Mailbox {
     throw new Error(`A mailbox that was accepted cannot be read any more. ${parse.detail}`);
   }
   return parse.mailbox;
-}
-
-function contentOf(text: string): { content: string; contentTransferEncoding: string } {
-  return {
-    // nodemailer takes an empty text for none, and fails on what is then left.
-    content: withMailLines(text) || '\r\n',
-    // Either keeps every line within 76 characters, whatever is in it (RFC 2045, 6.7 and 6.8).
-    contentTransferEncoding: text.length < BASE64_FROM_LENGTH ? 'quoted-printable' : 'base64',
-  };
 }
 
 // A name may hold what a header must not.

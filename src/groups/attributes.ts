@@ -18,7 +18,8 @@ export function IsAttributes(): PropertyDecorator {
   });
 }
 
-function attributesFault(value: unknown): string | undefined {
+/** What keeps `value` from being attributes, as a sentence; absent where nothing does. */
+export function attributesFault(value: unknown): string | undefined {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     return 'It must be a JSON object.';
   }
@@ -46,12 +47,19 @@ function nestedFault(value: unknown, depth: number): string | undefined {
     return `It is nested more than ${MAX_DEPTH} deep.`;
   }
   for (const [key, child] of Object.entries(value)) {
-    const fault = textFault(key, { min: 1, max: MAX_KEY_LENGTH }) ?? nestedFault(child, depth + 1);
+    const fault = attributeNameFault(key) ?? nestedFault(child, depth + 1);
     if (fault !== undefined) {
       return fault;
     }
   }
   return undefined;
+}
+
+/** What keeps `name` from being that of an attribute, as a sentence; absent where nothing does. */
+export function attributeNameFault(name: string): string | undefined {
+  return name === '__proto__'
+    ? 'It has a property named __proto__, which is refused.'
+    : textFault(name, { min: 1, max: MAX_KEY_LENGTH });
 }
 
 /** Reads attributes as stores keep them, as JSON; throws on anything but an object, which is a defect of the store. */

@@ -2,14 +2,27 @@ import { Module } from '@nestjs/common';
 import { Confirmations } from './confirmations.ts';
 import { ConsentController } from './consent.controller.ts';
 import { GroupsController } from './groups.controller.ts';
+import { ImportRunner } from './imports/import-runner.ts';
+import { ImportSignal } from './imports/import-signal.ts';
+import { ImportWorker } from './imports/import-worker.ts';
+import { ImportsController } from './imports/imports.controller.ts';
+import { ImportsService } from './imports/imports.service.ts';
+import { SubscriberExportController } from './subscriber-export.controller.ts';
 import { SubscribersController } from './subscribers.controller.ts';
 import { SubscribersService } from './subscribers.service.ts';
 import { SuppressionsController } from './suppressions.controller.ts';
 
 /** WHO RECEIVES: groups, their subscribers, and who gets nothing at all. */
 @Module({
-  controllers: [GroupsController, SubscribersController, ConsentController, SuppressionsController],
-  providers: [Confirmations, SubscribersService],
+  controllers: [
+    GroupsController,
+    SubscribersController,
+    SubscriberExportController,
+    ImportsController,
+    ConsentController,
+    SuppressionsController,
+  ],
+  providers: [Confirmations, SubscribersService, ImportsService, ImportSignal, ImportWorker, ImportRunner],
   exports: [SubscribersService],
 })
 export class GroupsModule {}

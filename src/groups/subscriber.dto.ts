@@ -28,12 +28,12 @@ import type { Added, Newcomer } from './subscriber-store.ts';
 
 /** Subscribers that one call may add. */
 export const ADD_MAX = 1_000;
-const NAME_MAX_LENGTH = 256;
+export const NAME_MAX_LENGTH = 256;
 const WORDING_MAX_LENGTH = 500;
 const REASON_MAX_LENGTH = 500;
 // What is longer is refused by the address rule, which says so in its own words.
 export const EMAIL_TEXT_MAX_LENGTH = 4_096;
-const TIME_ZONE_FAULT = 'An IANA time zone is needed, such as Europe/Paris.';
+export const TIME_ZONE_FAULT = 'An IANA time zone is needed, such as Europe/Paris.';
 
 /** One subscriber to add. */
 export class NewSubscriber {

@@ -2,6 +2,7 @@ import type { DeliveryStore } from '../../src/delivery/delivery-store.ts';
 import type { RateStore } from '../../src/delivery/rate/rate-store.ts';
 import type { WorkQueue } from '../../src/delivery/work-queue.ts';
 import type { GroupStore } from '../../src/groups/group-store.ts';
+import type { ImportStore } from '../../src/groups/imports/import-store.ts';
 import type { SubscriberStore } from '../../src/groups/subscriber-store.ts';
 import type { ConfirmationStore } from '../../src/groups/confirmation-store.ts';
 import type { ConsentStore } from '../../src/groups/consent-store.ts';
@@ -16,6 +17,7 @@ export interface Engine {
   readonly suppressions: SuppressionStore;
   readonly consents: ConsentStore;
   readonly confirmations: ConfirmationStore;
+  readonly imports: ImportStore;
   readonly messages: MessageStore;
   readonly deliveries: DeliveryStore;
   readonly queue: WorkQueue;

@@ -5,6 +5,7 @@ import { SqliteConfirmationStore } from '../../src/engines/sqlite/confirmation-s
 import { SqliteConsentStore } from '../../src/engines/sqlite/consent-store.ts';
 import { SqliteDeliveryStore } from '../../src/engines/sqlite/delivery-store.ts';
 import { SqliteGroupStore } from '../../src/engines/sqlite/group-store.ts';
+import { SqliteImportStore } from '../../src/engines/sqlite/import-store.ts';
 import { SqliteMessageStore } from '../../src/engines/sqlite/message-store.ts';
 import { SqliteRateStore } from '../../src/engines/sqlite/rate-store.ts';
 import { SqliteDatabase } from '../../src/engines/sqlite/sqlite-database.ts';
@@ -31,6 +32,7 @@ export async function openSqlite(): Promise<SqliteEngine> {
     suppressions: new SqliteSuppressionStore(database),
     consents: new SqliteConsentStore(database),
     confirmations: new SqliteConfirmationStore(database),
+    imports: new SqliteImportStore(database, join(folder, 'imports')),
     messages: new SqliteMessageStore(database),
     deliveries: new SqliteDeliveryStore(database),
     queue: new SqliteWorkQueue(database, clock),

@@ -3,6 +3,7 @@ import { describeConfirmationStore } from './confirmation-store.contract.ts';
 import { describeConsentStore } from './consent-store.contract.ts';
 import { describeDeliveryStore } from './delivery-store.contract.ts';
 import { describeGroupStore } from './group-store.contract.ts';
+import { describeImportStore } from './import-store.contract.ts';
 import { describeMessageStore } from './message-store.contract.ts';
 import { openSqlite } from './open-sqlite.ts';
 import { describeRateStore } from './rate-store.contract.ts';
@@ -17,6 +18,7 @@ describe('the embedded engine', () => {
   describeSuppressionStore(openSqlite);
   describeConsentStore(openSqlite);
   describeConfirmationStore(openSqlite);
+  describeImportStore(openSqlite);
   describeMessageStore(openSqlite);
   describeDeliveryStore(openSqlite);
   describeRateStore(openSqlite);

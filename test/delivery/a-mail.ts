@@ -41,13 +41,13 @@ export function mailParts(parts: Partial<MailParts> = {}): MailParts {
   };
 }
 
-/** A mail that is composed already, so that what a channel did with it can be compared: each composition has boundaries of its own. */
+/** A mail that is composed already, so that what a channel did with it can be compared. */
 export interface ComposedMail extends Mail {
   readonly mime: Buffer;
 }
 
-export async function aMail(parts: Partial<MailParts> = {}): Promise<ComposedMail> {
+export function aMail(parts: Partial<MailParts> = {}): ComposedMail {
   const mail = newMail(mailParts(parts));
-  const mime = await mail.compose();
-  return { ...mail, mime, compose: () => Promise.resolve(mime) };
+  const mime = mail.compose();
+  return { ...mail, mime, compose: () => mime };
 }

@@ -38,7 +38,7 @@ print(json.dumps({
 const hasPython = spawnSync('python3', ['--version']).status === 0;
 
 async function linesOf(parts: Partial<MailParts>): Promise<readonly string[]> {
-  const { mime } = await aMail(parts);
+  const { mime } = aMail(parts);
   return mime.toString('latin1').split('\r\n');
 }
 
@@ -48,7 +48,7 @@ function headOf(mime: Buffer): string {
 
 describe('a mail', () => {
   it('has the headers that RFC 5322 asks for, and no others', async () => {
-    const { mime } = await aMail({ replyTo: 'Help <help@example.com>' });
+    const { mime } = aMail({ replyTo: 'Help <help@example.com>' });
 
     const names = headOf(mime)
       .replaceAll(/\r\n[ \t]/g, ' ')
@@ -63,7 +63,7 @@ describe('a mail', () => {
     const html = '<p>Grüße &amp; 大家好</p>\r\n.\r\nFrom here on\n..\n';
 
     const parsed = await simpleParser(
-      (await aMail({ html, text: 'Grüße\n.\n大家好', toName: 'Ada, "the" First' })).mime,
+      aMail({ html, text: 'Grüße\n.\n大家好', toName: 'Ada, "the" First' }).mime,
     );
 
     expect(parsed.html).toBe(html.replaceAll('\r\n', '\n'));
@@ -84,7 +84,7 @@ describe('a mail', () => {
   });
 
   it.each(SUBJECTS)('carries a subject: %s', async (_script, subject) => {
-    const { mime } = await aMail({ subject });
+    const { mime } = aMail({ subject });
 
     expect((await simpleParser(mime)).subject).toBe(subject);
     expect(headOf(mime)).toMatch(/^[\x20-\x7e\r\n]*$/);
@@ -93,7 +93,7 @@ describe('a mail', () => {
   it.skipIf(!hasPython).each(SUBJECTS)(
     "is read the same by Python's parser, without a defect: %s",
     async (_script, subject) => {
-      const { mime } = await aMail({ subject, toName: 'Ünï, "x"', html: '<p>大</p>', text: '大' });
+      const { mime } = aMail({ subject, toName: 'Ünï, "x"', html: '<p>大</p>', text: '大' });
 
       const output = execFileSync('python3', ['-c', PYTHON], { input: mime, encoding: 'utf8' });
 
@@ -114,7 +114,7 @@ describe('a mail', () => {
     ['a large body', '<p>Hello wörld</p>'.repeat(20_000)],
     ['bare line feeds and carriage returns', 'a\nb\rc\r\nd'],
   ])('keeps lines short and ended with CRLF: %s', async (_what, body) => {
-    const { mime } = await aMail({
+    const { mime } = aMail({
       html: body,
       text: body,
       subject: 'x'.repeat(998),
@@ -134,7 +134,7 @@ describe('a mail', () => {
     ['the subject', { subject: 'Hi\r\nBcc: eve@example.com' }],
     ['the subject, with a lone line feed', { subject: 'Hi\nBcc: eve@example.com' }],
   ])('goes to nobody else, whatever is in %s', async (_where, parts) => {
-    const { mime } = await aMail(parts);
+    const { mime } = aMail(parts);
 
     const parsed = await simpleParser(mime);
     expect(parsed.headers.has('bcc')).toBe(false);
@@ -144,25 +144,25 @@ describe('a mail', () => {
   });
 
   it.each(['html', 'text'])('can be composed without any %s', async (part) => {
-    const { mime } = await aMail({ [part]: '' });
+    const { mime } = aMail({ [part]: '' });
 
     const parsed = await simpleParser(mime);
     expect([parsed.html, parsed.text].map((text) => String(text).trim()).toSorted()).toContain('');
   });
 
   it('has one recipient in its envelope, and the bare address of the sender', async () => {
-    const mail = await aMail({ from: '"News, daily" <News@Example.COM>', to: anEmail('Bo@Example.org') });
+    const mail = aMail({ from: '"News, daily" <News@Example.COM>', to: anEmail('Bo@Example.org') });
 
     expect(mail).toMatchObject({ envelopeFrom: 'News@example.com', to: 'Bo@example.org' });
   });
 
   it('has the same Message-ID at every attempt, and another for anybody else', async () => {
-    const [first, again, inCapitals, other] = await Promise.all([
+    const [first, again, inCapitals, other] = [
       aMail({ subject: 'one' }),
       aMail({ subject: 'two', date: Temporal.Instant.from('2027-01-01T00:00Z') }),
       aMail({ to: anEmail('ADA@example.com') }),
       aMail({ to: anEmail('bo@example.com') }),
-    ]);
+    ];
 
     expect(first.messageId).toMatch(/^<01999999-0000-7000-8000-000000000001\.[0-9a-f]{16}@example\.com>$/);
     expect(again.messageId).toBe(first.messageId);
@@ -172,7 +172,7 @@ describe('a mail', () => {
   });
 
   it('names a local host as it is', async () => {
-    const { messageId, envelopeFrom } = await aMail({ from: 'Belfry <belfry@localhost>' });
+    const { messageId, envelopeFrom } = aMail({ from: 'Belfry <belfry@localhost>' });
 
     expect(messageId).toMatch(/@localhost>$/);
     expect(envelopeFrom).toBe('belfry@localhost');

@@ -1,7 +1,8 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { Mail, SendResult } from '../../src/delivery/channels/channel.ts';
-import { SmtpChannel, type SmtpTimeouts } from '../../src/delivery/channels/smtp.channel.ts';
+import type { SmtpTimeouts } from '../../src/delivery/channels/smtp-session.ts';
+import { SmtpChannel } from '../../src/delivery/channels/smtp.channel.ts';
 import { matching } from '../support/matching.ts';
 import { until } from '../support/until.ts';
 import { type Behaviour, type SinkOptions, SmtpSink } from '../support/smtp-sink.ts';
@@ -43,11 +44,42 @@ async function aRudeServer(serve: (socket: Socket) => void): Promise<string> {
   return `smtp://127.0.0.1:${typeof address === 'object' ? address?.port : ''}`;
 }
 
+/** What a server that offers PIPELINING answers to all that came in one piece. */
+function repliesTo(data: string): string {
+  const content = data.includes('\r\n.\r\n') ? data.indexOf('\r\n.\r\n') + '\r\n.\r\n'.length : 0;
+  const replies = data
+    .slice(content)
+    .split('\r\n')
+    .flatMap((line) => {
+      switch (line.slice(0, 4)) {
+        case 'EHLO':
+          return ['250-rude', '250 PIPELINING'];
+        case 'MAIL':
+          return ['250 sender'];
+        case 'RCPT':
+          return ['250 recipient'];
+        case 'DATA':
+          return ['354 go on'];
+        case 'RSET':
+        case '.':
+          return ['250 done'];
+        default:
+          return [];
+      }
+    });
+  return [...(content > 0 ? ['250 taken'] : []), ...replies].map((reply) => `${reply}\r\n`).join('');
+}
+
+function secureUrl(url: string, tls: 'implicit' | 'starttls', rejectUnauthorized: string): string {
+  const secure = tls === 'implicit' ? url.replace('smtp:', 'smtps:') : url;
+  return `${secure}?tls.rejectUnauthorized=${rejectUnauthorized}${tls === 'starttls' ? '&requireTLS=true' : ''}`;
+}
+
 describe('the SMTP channel', () => {
   it('hands over each mail of a window to its one recipient, and answers in order', async () => {
     const sink = await aSink({ keepRaw: true });
-    const mails = await Promise.all(
-      ['ada', 'bo', 'cy', 'di', 'ed'].map((name) => aMail({ to: anEmail(`${name}@example.com`) })),
+    const mails = ['ada', 'bo', 'cy', 'di', 'ed'].map((name) =>
+      aMail({ to: anEmail(`${name}@example.com`) }),
     );
 
     const results = await aChannel(sink.url).send(mails, GO_ON);
@@ -64,7 +96,7 @@ describe('the SMTP channel', () => {
   it('keeps its connections, and takes no more than it was given', async () => {
     const sink = await aSink();
     const channel = aChannel(sink.url, TIMEOUTS, 3);
-    const mails = await Promise.all(Array.from({ length: 30 }, () => aMail()));
+    const mails = Array.from({ length: 30 }, () => aMail());
 
     await channel.send(mails.slice(0, 15), GO_ON);
     await channel.send(mails.slice(15), GO_ON);
@@ -78,7 +110,7 @@ describe('the SMTP channel', () => {
     const sink = await aSink();
     const channel = aChannel(sink.url);
 
-    const results = await channel.send([await aMail()], AbortSignal.abort());
+    const results = await channel.send([aMail()], AbortSignal.abort());
 
     expect(results).toMatchObject([{ kind: 'deferred' }]);
     expect(sink.count).toBe(0);
@@ -87,7 +119,7 @@ describe('the SMTP channel', () => {
   it('breaks off a mail when it is told to stop, and says that it was not taken', async () => {
     const sink = await aSink({ behaviours: [{ match: '.', at: 'rcpt', do: 'hang' }] });
     const stop = new AbortController();
-    const results = aChannel(sink.url).send([await aMail()], stop.signal);
+    const results = aChannel(sink.url).send([aMail()], stop.signal);
     await until('a connection', 2_000, async () => sink.connected || undefined);
 
     stop.abort();
@@ -97,7 +129,7 @@ describe('the SMTP channel', () => {
 
   it('carries a mail of many slices unchanged', async () => {
     const sink = await aSink({ keepRaw: true });
-    const mail = await aMail({ html: '<p>Hello wörld</p>\n'.repeat(100_000) });
+    const mail = aMail({ html: '<p>Hello wörld</p>\n'.repeat(100_000) });
 
     const result = await sendOne(aChannel(sink.url), mail);
 
@@ -107,7 +139,7 @@ describe('the SMTP channel', () => {
 
   it('carries a mail whose lines begin with dots unchanged', async () => {
     const sink = await aSink({ keepRaw: true });
-    const mail = await aMail({ text: '.\n..\n.\nend' });
+    const mail = aMail({ text: '.\n..\n.\nend' });
 
     await sendOne(aChannel(sink.url), mail);
 
@@ -144,7 +176,7 @@ describe('the SMTP channel', () => {
     ])('says %s for %s, with what the server said', async (kind, _what, behaviour) => {
       const sink = await aSink({ hidePipelining, behaviours: [{ text: 'No thanks', ...behaviour }] });
 
-      const result = await sendOne(aChannel(sink.url), await aMail());
+      const result = await sendOne(aChannel(sink.url), aMail());
 
       const said = new RegExp(`^${behaviour.code} .*${behaviour.text ?? 'No thanks'}`);
       expect(result).toEqual({ kind, reason: matching(said) });
@@ -162,12 +194,12 @@ describe('the SMTP channel', () => {
       async (kind, _where, behaviour) => {
         const sink = await aSink({ hidePipelining, behaviours: [{ ...behaviour, times: 1 }] });
         const channel = aChannel(sink.url);
-        const mail = await aMail();
+        const mail = aMail();
 
         const result = await sendOne(channel, mail);
         const taken = sink.count;
         // A mail that the pool had put back would go before this one, over the same single connection.
-        const next = await sendOne(channel, await aMail({ to: anEmail('bo@example.com') }));
+        const next = await sendOne(channel, aMail({ to: anEmail('bo@example.com') }));
 
         expect(result).toEqual({ kind, reason: matching(/./) });
         expect(next?.kind).toBe('accepted');
@@ -188,7 +220,7 @@ describe('the SMTP channel', () => {
     ])('says %s where the server hangs %s', async (kind, _where, behaviour) => {
       const sink = await aSink({ hidePipelining, behaviours: [behaviour] });
 
-      const result = await sendOne(aChannel(sink.url, IMPATIENT), await aMail());
+      const result = await sendOne(aChannel(sink.url, IMPATIENT), aMail());
 
       expect(result).toEqual({ kind, reason: matching(/./) });
     });
@@ -198,7 +230,7 @@ describe('the SMTP channel', () => {
     const sink = await aSink({ behaviours: [{ match: '^bo@', at: 'after-dot', do: 'cut' }] });
     const channel = aChannel(sink.url, TIMEOUTS, 1);
     const names = ['ada', 'bo', 'cy'];
-    const mails = await Promise.all(names.map((name) => aMail({ to: anEmail(`${name}@example.com`) })));
+    const mails = names.map((name) => aMail({ to: anEmail(`${name}@example.com`) }));
 
     const results = [];
     for (const mail of mails) {
@@ -212,17 +244,116 @@ describe('the SMTP channel', () => {
   it('says deferred where a connection is cut in the middle of the content: without its final dot it cannot be taken', async () => {
     const sink = await aSink({ behaviours: [{ at: 'data', do: 'cut' }] });
 
-    const result = await sendOne(aChannel(sink.url), await aMail({ html: LARGE_HTML }));
+    const result = await sendOne(aChannel(sink.url), aMail({ html: LARGE_HTML }));
 
     expect(result?.kind).toBe('deferred');
     expect(sink.count).toBe(0);
   });
 
+  it('introduces the next mail in one write with the content of the one before, where PIPELINING is offered', async () => {
+    const chunks: string[] = [];
+    const url = await aRudeServer((socket) => {
+      socket.write('220 rude\r\n');
+      socket.on('data', (data) => {
+        chunks.push(data.toString('latin1'));
+        socket.write(repliesTo(data.toString('latin1')));
+      });
+    });
+
+    const mails = ['ada', 'bo'].map((name) => aMail({ to: anEmail(`${name}@example.com`) }));
+    const results = await aChannel(url, TIMEOUTS, 1).send(mails, GO_ON);
+
+    expect(results.map(({ kind }) => kind)).toEqual(['accepted', 'accepted']);
+    expect(chunks.find((chunk) => chunk.includes('\r\n.\r\n'))).toMatch(
+      /\r\n\.\r\nMAIL FROM:<news@example\.com>\r\nRCPT TO:<bo@example\.com>\r\nDATA\r\n$/,
+    );
+  });
+
+  it('has in doubt only the mail whose content had gone out, not the one introduced behind it', async () => {
+    const sink = await aSink({ behaviours: [{ match: '^bo@', at: 'after-dot', do: 'cut' }] });
+    const mails = ['ada', 'bo', 'cy', 'di'].map((name) => aMail({ to: anEmail(`${name}@example.com`) }));
+
+    const results = await aChannel(sink.url, TIMEOUTS, 1).send(mails, GO_ON);
+
+    expect(results.map(({ kind }) => kind)).toEqual(['accepted', 'unknown', 'accepted', 'accepted']);
+    expect(sink.received.map(({ recipient }) => recipient)).toEqual(mails.map(({ to }) => to));
+  });
+
+  it('says deferred for a mail at which one connection breaks after the other, and goes on with the next', async () => {
+    const sink = await aSink({ behaviours: [{ match: '^bo@', at: 'rcpt', do: 'cut' }] });
+    const mails = ['ada', 'bo', 'cy'].map((name) => aMail({ to: anEmail(`${name}@example.com`) }));
+
+    const results = await aChannel(sink.url, TIMEOUTS, 1).send(mails, GO_ON);
+
+    expect(results.map(({ kind }) => kind)).toEqual(['accepted', 'deferred', 'accepted']);
+    expect(sink.received.map(({ recipient }) => recipient)).toEqual(['ada@example.com', 'cy@example.com']);
+  });
+
+  it('sends a mail over a new connection where the server has ended the idle one', async () => {
+    let connections = 0;
+    const url = await aRudeServer((socket) => {
+      connections += 1;
+      socket.write('220 rude\r\n');
+      socket.on('data', (data) => {
+        socket.write(repliesTo(data.toString('latin1')));
+        if (data.includes('\r\n.\r\n')) {
+          socket.end('421 4.4.2 idle for too long\r\n');
+        }
+      });
+    });
+    const channel = aChannel(url, TIMEOUTS, 1);
+
+    const results = [await sendOne(channel, aMail()), await sendOne(channel, aMail())];
+
+    expect(results).toMatchObject([{ kind: 'accepted' }, { kind: 'accepted' }]);
+    expect(connections).toBe(2);
+  });
+
+  it('gives no content to a server that asks for it after it has refused the recipient', async () => {
+    const chunks: string[] = [];
+    const url = await aRudeServer((socket) => {
+      socket.write('220 rude\r\n');
+      socket.on('data', (data) => {
+        chunks.push(data.toString('latin1'));
+        socket.write(repliesTo(data.toString('latin1')).replace('250 recipient', '550 no such recipient'));
+      });
+    });
+
+    const result = await sendOne(aChannel(url), aMail());
+
+    expect(result).toEqual({ kind: 'rejected', reason: '550 no such recipient' });
+    await until(
+      'the reset',
+      2_000,
+      async () => chunks.join('').endsWith('DATA\r\n.\r\nRSET\r\n') || undefined,
+    );
+  });
+
+  describe.each(['implicit', 'starttls'] as const)('over TLS (%s)', (tls) => {
+    it.each(['with PIPELINING', 'without'])('signs in and hands over every mail, %s', async (how) => {
+      const auth = { user: 'belfry', pass: 'right' };
+      const sink = await aSink({ tls, auth, hidePipelining: how === 'without' });
+      const mails = ['ada', 'bo', 'cy'].map((name) => aMail({ to: anEmail(`${name}@example.com`) }));
+
+      const results = await aChannel(secureUrl(sink.url, tls, 'false')).send(mails, GO_ON);
+
+      expect(results.map(({ kind }) => kind)).toEqual(['accepted', 'accepted', 'accepted']);
+      expect(sink.count).toBe(3);
+    });
+
+    it('says deferred where nobody vouches for the certificate of the server', async () => {
+      const sink = await aSink({ tls });
+
+      const result = await sendOne(aChannel(secureUrl(sink.url, tls, 'true')), aMail());
+
+      expect(result).toEqual({ kind: 'deferred', reason: matching(/self-signed|certificate/) });
+      expect(sink.count).toBe(0);
+    });
+  });
+
   it('does not stop the others of a window for one that is rejected', async () => {
     const sink = await aSink({ behaviours: [{ match: '^bo@', at: 'rcpt', do: 'reply', code: 550 }] });
-    const mails = await Promise.all(
-      ['ada', 'bo', 'cy', 'di'].map((name) => aMail({ to: anEmail(`${name}@example.com`) })),
-    );
+    const mails = ['ada', 'bo', 'cy', 'di'].map((name) => aMail({ to: anEmail(`${name}@example.com`) }));
 
     const results = await aChannel(sink.url).send(mails, GO_ON);
 
@@ -232,9 +363,7 @@ describe('the SMTP channel', () => {
   it('goes on over the same connection after a mail was rejected', async () => {
     const sink = await aSink({ behaviours: [{ match: '^bo@', at: 'after-dot', do: 'reply', code: 550 }] });
     const channel = aChannel(sink.url, TIMEOUTS, 1);
-    const mails = await Promise.all(
-      ['bo', 'ada'].map((name) => aMail({ to: anEmail(`${name}@example.com`) })),
-    );
+    const mails = ['bo', 'ada'].map((name) => aMail({ to: anEmail(`${name}@example.com`) }));
 
     const results = await channel.send(mails, GO_ON);
 
@@ -245,7 +374,7 @@ describe('the SMTP channel', () => {
   it('signs in where the URL has a name and a password', async () => {
     const sink = await aSink({ auth: { user: 'belfry', pass: 'p@ss:word' } });
 
-    const result = await sendOne(aChannel(sink.url), await aMail());
+    const result = await sendOne(aChannel(sink.url), aMail());
 
     expect(result?.kind).toBe('accepted');
   });
@@ -256,7 +385,7 @@ describe('the SMTP channel', () => {
   ])('says refused where %s', async (_what, change, reason) => {
     const sink = await aSink({ auth: { user: 'belfry', pass: 'right' } });
 
-    const result = await sendOne(aChannel(change(sink.url)), await aMail());
+    const result = await sendOne(aChannel(change(sink.url)), aMail());
 
     expect(result).toEqual({ kind: 'refused', reason: matching(reason) });
   });
@@ -264,7 +393,7 @@ describe('the SMTP channel', () => {
   it('says refused for a mail that is larger than the server takes, without sending it', async () => {
     const sink = await aSink({ maxBytes: 1_000 });
 
-    const result = await sendOne(aChannel(sink.url), await aMail({ html: 'x'.repeat(2_000) }));
+    const result = await sendOne(aChannel(sink.url), aMail({ html: 'x'.repeat(2_000) }));
 
     expect(result).toEqual({ kind: 'refused', reason: matching(/1000/) });
   });
@@ -273,7 +402,7 @@ describe('the SMTP channel', () => {
     ['nobody listens', 'smtp://127.0.0.1:1', /ECONNREFUSED/],
     ['the name is unknown', 'smtp://mail.invalid:25', /mail\.invalid/],
   ])('says deferred where %s', async (_what, url, reason) => {
-    const result = await sendOne(aChannel(url), await aMail());
+    const result = await sendOne(aChannel(url), aMail());
 
     expect(result).toEqual({ kind: 'deferred', reason: matching(reason) });
   });
@@ -281,7 +410,7 @@ describe('the SMTP channel', () => {
   it('says deferred where TLS was asked for and is not spoken', async () => {
     const sink = await aSink();
 
-    const result = await sendOne(aChannel(sink.url.replace('smtp:', 'smtps:'), IMPATIENT), await aMail());
+    const result = await sendOne(aChannel(sink.url.replace('smtp:', 'smtps:'), IMPATIENT), aMail());
 
     expect(result?.kind).toBe('deferred');
   });
@@ -295,7 +424,7 @@ describe('the SMTP channel', () => {
       });
     });
 
-    const result = await sendOne(aChannel(url), await aMail());
+    const result = await sendOne(aChannel(url), aMail());
 
     expect(result).toEqual({ kind: 'rejected', reason: matching(/^550-no 550-no [^\r\n]*$/) });
     expect(result?.kind === 'rejected' ? result.reason.length : 0).toBe(500);
@@ -310,7 +439,7 @@ describe('the SMTP channel', () => {
       });
     });
 
-    const result = await sendOne(aChannel(url, { ...TIMEOUTS, mailMs: 400 }), await aMail());
+    const result = await sendOne(aChannel(url, { ...TIMEOUTS, mailMs: 400 }), aMail());
 
     expect(result?.kind).toBe('deferred');
   });

@@ -25,6 +25,11 @@ const ACTIONS: Readonly<Record<string, readonly string[]>> = {
   // With s3:ListBucket S3 says of an object that is not there that it is not there; without, that it is forbidden (S3 API reference, GetObject).
   GetObjectCommand: ['s3:GetObject', 's3:ListBucket'],
   PutObjectCommand: ['s3:PutObject'],
+  // Beginning, sending and completing an upload in parts all take the permission of the object (S3 User Guide, multipart upload API and permissions).
+  CreateMultipartUploadCommand: ['s3:PutObject'],
+  UploadPartCommand: ['s3:PutObject'],
+  CompleteMultipartUploadCommand: ['s3:PutObject'],
+  AbortMultipartUploadCommand: ['s3:AbortMultipartUpload'],
   PutObjectTaggingCommand: ['s3:PutObjectTagging'],
   DeleteObjectCommand: ['s3:DeleteObject'],
   DeleteObjectsCommand: ['s3:DeleteObject'],

@@ -6,6 +6,7 @@ import { AwsConfirmationStore } from '../../src/engines/aws/confirmation-store.t
 import { AwsConsentStore } from '../../src/engines/aws/consent-store.ts';
 import { AwsDeliveryStore } from '../../src/engines/aws/delivery-store.ts';
 import { AwsGroupStore } from '../../src/engines/aws/group-store.ts';
+import { AwsImportStore } from '../../src/engines/aws/import-store.ts';
 import { AwsMessageStore } from '../../src/engines/aws/message-store.ts';
 import { AwsRateStore } from '../../src/engines/aws/rate-store.ts';
 import { AwsSubscriberStore } from '../../src/engines/aws/subscriber-store.ts';
@@ -62,6 +63,7 @@ describe('the ledger in DynamoDB', () => {
       suppressions: new AwsSuppressionStore(clients, names),
       consents: new AwsConsentStore(clients, names),
       confirmations: new AwsConfirmationStore(clients, names),
+      imports: new AwsImportStore(clients, names),
       messages: new AwsMessageStore(clients, names, clock),
       deliveries: new AwsDeliveryStore(clients, names),
       queue: new SqsWorkQueue(clients, names, clock, SILENT_LOG, parseSettings({})),

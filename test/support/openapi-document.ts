@@ -15,6 +15,7 @@ export interface ExampleRequest {
   readonly method: string;
   readonly path: string;
   readonly body: unknown;
+  readonly headers: Readonly<Record<string, string>>;
 }
 
 /** An OpenAPI document, as whoever reads it would use it. */
@@ -57,7 +58,8 @@ export class OpenApiDocument {
       }
     }
     const search = query.size > 0 ? `?${query.toString()}` : '';
-    return this.#exampleBodies(docs).map((body) => ({ method, path: `${target}${search}`, body }));
+    const headers = headersOf(docs);
+    return this.#exampleBodies(docs).map((body) => ({ method, path: `${target}${search}`, body, headers }));
   }
 
   /** The example of a schema, made of those of its properties where it has none itself; `undefined` where there is none. */
@@ -141,7 +143,7 @@ export class OpenApiDocument {
   }
 
   #exampleBodies(docs: JsonObject): readonly unknown[] {
-    const content = at(docs, 'requestBody', 'content', 'application/json');
+    const content = at(docs, 'requestBody', 'content', bodyTypeOf(docs));
     if (content === undefined) {
       return [undefined];
     }
@@ -154,6 +156,15 @@ export class OpenApiDocument {
   #object(...path: readonly string[]): JsonObject {
     return objectOf(at(this.#document, ...path));
   }
+}
+
+/** The first of the types that a body may have. */
+function bodyTypeOf(docs: JsonObject): string {
+  return Object.keys(at(docs, 'requestBody', 'content') ?? {})[0] ?? 'application/json';
+}
+
+function headersOf(docs: JsonObject): Readonly<Record<string, string>> {
+  return 'requestBody' in docs ? { 'content-type': bodyTypeOf(docs) } : {};
 }
 
 function scalarFaults(value: unknown, schema: JsonObject): readonly string[] {

@@ -74,6 +74,8 @@ export interface SinkOptions {
   /** Announced as SIZE, and enforced. */
   readonly maxBytes?: number;
   readonly hidePipelining?: boolean;
+  /** From the first byte, or once the client asks for it; with a certificate that nobody vouches for. Absent: never. */
+  readonly tls?: 'implicit' | 'starttls';
 }
 
 interface Waiter {
@@ -177,12 +179,13 @@ export class SmtpSink {
   }
 }
 
-function newServer({ auth, maxBytes, hidePipelining }: SinkOptions, stage: Stage): SMTPServer {
+function newServer({ auth, maxBytes, hidePipelining, tls }: SinkOptions, stage: Stage): SMTPServer {
   const server: SMTPServer = new SMTPServer({
     logger: false,
     banner: 'smtp-sink',
     disableReverseLookup: true,
-    disabledCommands: auth === undefined ? ['STARTTLS', 'AUTH'] : ['STARTTLS'],
+    secure: tls === 'implicit',
+    disabledCommands: [...(tls === 'starttls' ? [] : ['STARTTLS']), ...(auth === undefined ? ['AUTH'] : [])],
     authOptional: auth === undefined,
     allowInsecureAuth: true,
     closeTimeout: CLOSE_TIMEOUT_MS,

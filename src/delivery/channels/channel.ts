@@ -35,7 +35,7 @@ export interface Mail {
   readonly headers: readonly MailHeader[];
 
   /** Composes the complete message, anew at every call: it is by far the largest that there is of a mail, and not every channel needs it. */
-  compose(): Promise<Buffer>;
+  compose(): Buffer;
 }
 
 /**

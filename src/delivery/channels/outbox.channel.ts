@@ -50,7 +50,7 @@ export class OutboxChannel extends Channel {
   }
 
   async #write(mail: Mail, path: string): Promise<SendResult> {
-    const mime = await mail.compose();
+    const mime = mail.compose();
     const target = join(this.#folder, path);
     const temporary = `${target}.${randomUUID()}.tmp`;
     try {

@@ -178,7 +178,7 @@ export class SesChannel extends Channel {
   }
 
   async #sendSingle(mail: Mail, signal: AbortSignal): Promise<SendResult> {
-    const mime = await mail.compose();
+    const mime = mail.compose();
     if (mime.length > MAX_MIME_BYTES) {
       return { kind: 'refused', reason: `It has ${mime.length} bytes; SES takes at most ${MAX_MIME_BYTES}.` };
     }

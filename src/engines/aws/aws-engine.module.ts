@@ -5,6 +5,7 @@ import { WorkQueue } from '../../delivery/work-queue.ts';
 import { ConfirmationStore } from '../../groups/confirmation-store.ts';
 import { ConsentStore } from '../../groups/consent-store.ts';
 import { GroupStore } from '../../groups/group-store.ts';
+import { ImportStore } from '../../groups/imports/import-store.ts';
 import { SubscriberStore } from '../../groups/subscriber-store.ts';
 import { SuppressionStore } from '../../groups/suppression-store.ts';
 import { type AwsSettings, Settings } from '../../platform/config/settings.ts';
@@ -18,6 +19,7 @@ import { AwsDeliveryStore } from './delivery-store.ts';
 import { AwsConfirmationStore } from './confirmation-store.ts';
 import { AwsConsentStore } from './consent-store.ts';
 import { AwsGroupStore } from './group-store.ts';
+import { AwsImportStore } from './import-store.ts';
 import { AwsMessageStore } from './message-store.ts';
 import { readItem } from './read-items.ts';
 import { AwsRateStore } from './rate-store.ts';
@@ -46,6 +48,7 @@ import { SqsWorkQueue } from './work-queue.ts';
     { provide: ConsentStore, useClass: AwsConsentStore },
     { provide: SubscriberStore, useClass: AwsSubscriberStore },
     { provide: SuppressionStore, useClass: AwsSuppressionStore },
+    { provide: ImportStore, useClass: AwsImportStore },
     { provide: MessageStore, useClass: AwsMessageStore },
     { provide: DeliveryStore, useClass: AwsDeliveryStore },
     { provide: RateStore, useClass: AwsRateStore },
@@ -59,6 +62,7 @@ import { SqsWorkQueue } from './work-queue.ts';
     ConfirmationStore,
     ConsentStore,
     SubscriberStore,
+    ImportStore,
     SuppressionStore,
     MessageStore,
     DeliveryStore,

@@ -28,6 +28,9 @@ const CLOCK_SKEW_MS = 5 * SECOND_MS;
  */
 const SETTLE_MS = 15 * MINUTE_MS;
 
+/** Imports wake by the same index, in a partition of their own: they are few. */
+export const IMPORTS_PARTITION = '#imports';
+
 /** One key of the index. Hours are counted in UTC, from 1970 on. */
 export interface DuePartition {
   readonly hour: number;

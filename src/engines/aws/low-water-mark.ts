@@ -2,7 +2,7 @@ import { ConditionalCheckFailedException } from '@aws-sdk/client-dynamodb';
 import { ScanCommand, type ScanCommandInput, UpdateCommand } from '@aws-sdk/lib-dynamodb';
 import type { AwsClients } from './aws-clients.ts';
 import type { AwsNames } from './aws-names.ts';
-import { hourOf, oldestUnsettledHour, parseName, startOf } from './due-index.ts';
+import { hourOf, IMPORTS_PARTITION, oldestUnsettledHour, parseName, startOf } from './due-index.ts';
 import { instant, type Item, text } from './item.ts';
 import { readItem } from './read-items.ts';
 import { callAws } from './transact.ts';
@@ -80,8 +80,9 @@ export class LowWaterMark {
         ExclusiveStartKey: start,
       });
       const { Items: items, LastEvaluatedKey: next } = await callAws(() => this.clients.dynamo.send(command));
-      for (const item of items ?? []) {
-        oldest = Math.min(oldest, parseName(text(item, 'scheduled_date')).hour);
+      const names = (items ?? []).map((item) => text(item, 'scheduled_date'));
+      for (const name of names.filter((partition) => partition !== IMPORTS_PARTITION)) {
+        oldest = Math.min(oldest, parseName(name).hour);
       }
       start = next;
     } while (start !== undefined);

@@ -4,6 +4,7 @@
  * | pattern                                            | operation                        | key                                                     | index           |
  * |----------------------------------------------------|----------------------------------|---------------------------------------------------------|-----------------|
  * | read a group                                       | groups: GetItem                  | group_name                                              |                 |
+ * | the active subscribers of a group by zone          | groups: GetItem; in each change  | group_name = group + '#zones'                           |                 |
  * | list groups by name                                | groups: Query, then BatchGetItem | kind = 'group', group_name > :after                     | by_name         |
  * | make or change a group                             | groups: UpdateItem, conditional  | group_name                                              |                 |
  * | read a subscriber                                  | subscribers: GetItem             | group_name, subscriber                                  |                 |
@@ -25,6 +26,11 @@
  * | where the sweeping of content has got to           | messages: UpdateItem             | group_name = '#content', message_key = '#sweep'         |                 |
  * | how fast mail may go, and has gone                 | messages: GetItem, UpdateItem    | group_name = '#rate', message_key = channel or group    |                 |
  * | which records still point to content               | messages: BatchGetItem           | group_name, message_key                                 |                 |
+ * | an import: read, claim, go on, end                 | messages: GetItem, UpdateItem    | group_name = '#imports/' + group, message_key = its key |                 |
+ * | list the imports of a group                        | messages: Query, backwards       | group_name = '#imports/' + group                        |                 |
+ * | which import wakes                                 | messages: Query                  | scheduled_date = '#imports', wake_at <= :now            | due             |
+ * | merge a chunk of an import                         | TransactWriteItems               | the import; its results; the group; each subscriber     |                 |
+ * | what became of the rows of an import               | messages: Query                  | group_name = '#import-results/' + key, from first row   |                 |
  * | the same request again                             | messages: GetItem, in the Put    | group_name, message_key = '#idempotency#' + key         |                 |
  * | cut batches and move the position                  | TransactWriteItems               | the message; message_key, first_subscriber of each      |                 |
  * | claim a batch                                      | deliveries: UpdateItem           | message_key, first_subscriber = 'batch#' + first        |                 |
@@ -109,7 +115,7 @@ export const TABLES: readonly TableDefinition[] = [
         includes: ['status'],
       },
     ],
-    // Of idempotency items only.
+    // Of idempotency items and of the results of imports only.
     ttlAttribute: 'expires_at_epoch_seconds',
   },
   {

@@ -171,19 +171,6 @@ const MIGRATIONS: readonly string[] = [
   ) STRICT, WITHOUT ROWID;
   `,
   `
-  CREATE TABLE confirmations (
-    group_name TEXT NOT NULL,
-    subscriber TEXT NOT NULL,
-    requested_at INTEGER NOT NULL,
-    is_wanted INTEGER NOT NULL, -- 1 where a mail is to be sent
-    sent_count INTEGER NOT NULL,
-    last_sent_at INTEGER,
-    due_at INTEGER NOT NULL,
-    version INTEGER NOT NULL,
-    PRIMARY KEY (group_name, subscriber)
-  ) STRICT, WITHOUT ROWID;
-  CREATE INDEX confirmations_due ON confirmations (due_at);
-
   -- No reference to subscribers or groups: what was agreed to is known for longer than they are there.
   CREATE TABLE consents (
     group_name TEXT NOT NULL,
@@ -210,6 +197,93 @@ const MIGRATIONS: readonly string[] = [
   ALTER TABLE groups ADD COLUMN unsubscribe_mailto TEXT;
   ALTER TABLE groups ADD COLUMN postal_address TEXT;
   ALTER TABLE groups ADD COLUMN language TEXT;
+  `,
+  `
+  -- No reference to groups: the first rows make the group.
+  CREATE TABLE imports (
+    import_key TEXT PRIMARY KEY,
+    group_name TEXT NOT NULL,
+    format TEXT NOT NULL,
+    dry_run INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    reason TEXT,
+    file_bytes INTEGER NOT NULL,
+    read_bytes INTEGER NOT NULL DEFAULT 0,
+    read_count INTEGER NOT NULL DEFAULT 0,
+    created_count INTEGER NOT NULL DEFAULT 0,
+    updated_count INTEGER NOT NULL DEFAULT 0,
+    unchanged_count INTEGER NOT NULL DEFAULT 0,
+    rejected_count INTEGER NOT NULL DEFAULT 0,
+    duplicate_count INTEGER NOT NULL DEFAULT 0,
+    added_at INTEGER NOT NULL,
+    started_at INTEGER,
+    ended_at INTEGER,
+    wake_at INTEGER NOT NULL,
+    lease_token TEXT
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX imports_of_group ON imports (group_name, import_key);
+  CREATE INDEX imports_waking ON imports (wake_at);
+
+  CREATE TABLE import_results (
+    import_key TEXT NOT NULL REFERENCES imports (import_key) ON DELETE CASCADE,
+    first_row INTEGER NOT NULL,
+    results TEXT NOT NULL, -- a letter for each row from there on
+    PRIMARY KEY (import_key, first_row)
+  ) STRICT, WITHOUT ROWID;
+  `,
+  `
+  ALTER TABLE groups ADD COLUMN send_window TEXT;       -- JSON
+  ALTER TABLE messages ADD COLUMN local_delivery TEXT;  -- JSON
+  ALTER TABLE messages ADD COLUMN last_due_at INTEGER;  -- from when the delivery could go that was attempted last
+
+  -- Active subscribers by zone, counted as they change, for the same reason as subscriber_counts; in lower case, '' is no zone.
+  CREATE TABLE subscriber_zones (
+    group_name TEXT NOT NULL REFERENCES groups (group_name) ON DELETE CASCADE,
+    time_zone TEXT NOT NULL,
+    count INTEGER NOT NULL,
+    PRIMARY KEY (group_name, time_zone)
+  ) STRICT, WITHOUT ROWID;
+  INSERT INTO subscriber_zones
+    SELECT group_name, LOWER(COALESCE(time_zone, '')), COUNT(*) FROM subscribers WHERE status = 'active' GROUP BY 1, 2;
+
+  CREATE TRIGGER subscriber_zone_added AFTER INSERT ON subscribers WHEN new.status = 'active' BEGIN
+    INSERT INTO subscriber_zones VALUES (new.group_name, LOWER(COALESCE(new.time_zone, '')), 1)
+      ON CONFLICT DO UPDATE SET count = count + 1;
+  END;
+  CREATE TRIGGER subscriber_zone_removed AFTER DELETE ON subscribers WHEN old.status = 'active' BEGIN
+    UPDATE subscriber_zones SET count = count - 1
+      WHERE group_name = old.group_name AND time_zone = LOWER(COALESCE(old.time_zone, ''));
+    DELETE FROM subscriber_zones
+      WHERE group_name = old.group_name AND time_zone = LOWER(COALESCE(old.time_zone, '')) AND count = 0;
+  END;
+  CREATE TRIGGER subscriber_zone_left AFTER UPDATE OF status, time_zone ON subscribers WHEN old.status = 'active' BEGIN
+    UPDATE subscriber_zones SET count = count - 1
+      WHERE group_name = old.group_name AND time_zone = LOWER(COALESCE(old.time_zone, ''));
+    DELETE FROM subscriber_zones
+      WHERE group_name = old.group_name AND time_zone = LOWER(COALESCE(old.time_zone, '')) AND count = 0;
+  END;
+  CREATE TRIGGER subscriber_zone_joined AFTER UPDATE OF status, time_zone ON subscribers WHEN new.status = 'active' BEGIN
+    INSERT INTO subscriber_zones VALUES (new.group_name, LOWER(COALESCE(new.time_zone, '')), 1)
+      ON CONFLICT DO UPDATE SET count = count + 1;
+  END;
+
+  -- With what says when each can be claimed: a message may have thousands of batches that wait for hours.
+  DROP INDEX batches_open;
+  CREATE INDEX batches_open ON batches (message_key, first_subscriber, available_at, lease_until) WHERE state = 'open';
+  `,
+  `
+  CREATE TABLE confirmations (
+    group_name TEXT NOT NULL,
+    subscriber TEXT NOT NULL,
+    requested_at INTEGER NOT NULL,
+    is_wanted INTEGER NOT NULL, -- 1 where a mail is to be sent
+    sent_count INTEGER NOT NULL,
+    last_sent_at INTEGER,
+    due_at INTEGER NOT NULL,
+    version INTEGER NOT NULL,
+    PRIMARY KEY (group_name, subscriber)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX confirmations_due ON confirmations (due_at);
   `,
 ];
 

@@ -32,6 +32,10 @@ export class SqliteDatabase {
     this.#db = new DatabaseSync(path, { timeout: 5_000, enableForeignKeyConstraints: true });
     this.#db.exec('PRAGMA journal_mode = WAL');
     this.#db.exec('PRAGMA synchronous = FULL'); // acknowledged is durable: after a power cut too
+    // An import writes all over the index: with the defaults (2 MB and 1,000 pages) it reads pages again and copies them out of the log
+    // after nearly every commit.
+    this.#db.exec('PRAGMA cache_size = -8000'); // KB
+    this.#db.exec('PRAGMA wal_autocheckpoint = 4000'); // pages: 16 MB
     migrate(this.#db);
   }
 
@@ -47,6 +51,11 @@ export class SqliteDatabase {
   /** Runs a statement that changes something, inside `write` only; answers how many rows it changed. */
   run(sql: string, parameters: Parameters = {}): number {
     return Number(this.#statement(sql).run(parameters).changes);
+  }
+
+  /** As `run`, for many rows at once: binding values by their place takes half the time of doing it by name. */
+  runInPlace(sql: string, values: readonly SQLInputValue[]): number {
+    return Number(this.#statement(sql).run(...values).changes);
   }
 
   /**

@@ -7,6 +7,7 @@ import { WorkQueue } from '../../delivery/work-queue.ts';
 import { ConfirmationStore } from '../../groups/confirmation-store.ts';
 import { ConsentStore } from '../../groups/consent-store.ts';
 import { GroupStore } from '../../groups/group-store.ts';
+import { ImportStore } from '../../groups/imports/import-store.ts';
 import { SubscriberStore } from '../../groups/subscriber-store.ts';
 import { SuppressionStore } from '../../groups/suppression-store.ts';
 import { Clock } from '../../platform/clock/clock.ts';
@@ -20,6 +21,7 @@ import { SqliteDeliveryStore } from './delivery-store.ts';
 import { SqliteConfirmationStore } from './confirmation-store.ts';
 import { SqliteConsentStore } from './consent-store.ts';
 import { SqliteGroupStore } from './group-store.ts';
+import { SqliteImportStore } from './import-store.ts';
 import { SqliteMessageStore } from './message-store.ts';
 import { SqliteDatabase } from './sqlite-database.ts';
 import { SqliteRateStore } from './rate-store.ts';
@@ -71,12 +73,19 @@ class SqliteEngine implements OnApplicationShutdown {
     { provide: DeliveryStore, useClass: SqliteDeliveryStore },
     { provide: RateStore, useClass: SqliteRateStore },
     { provide: WorkQueue, useClass: SqliteWorkQueue },
+    {
+      provide: ImportStore,
+      useFactory: (database: SqliteDatabase, settings: Settings): ImportStore =>
+        new SqliteImportStore(database, join(settings.dataDir, 'imports')),
+      inject: [SqliteDatabase, Settings],
+    },
   ],
   exports: [
     GroupStore,
     ConfirmationStore,
     ConsentStore,
     SubscriberStore,
+    ImportStore,
     SuppressionStore,
     MessageStore,
     DeliveryStore,

@@ -10,6 +10,7 @@ import {
   type SubscriberPage,
   type SubscriberRange,
   SubscriberStore,
+  type ZoneCount,
 } from '../../groups/subscriber-store.ts';
 import {
   isSubscriberEmail,
@@ -136,6 +137,12 @@ export class SqliteSubscriberStore extends SubscriberStore {
       }));
   }
 
+  override async countZones(group: GroupName): Promise<readonly ZoneCount[]> {
+    return this.database
+      .all('SELECT time_zone, count FROM subscriber_zones WHERE group_name = :group', { group })
+      .map((row) => ({ timeZone: text(row, 'time_zone') || undefined, count: integer(row, 'count') }));
+  }
+
   override async readRange(group: GroupName, range: SubscriberRange): Promise<readonly Subscriber[]> {
     return this.database
       .all(
@@ -201,7 +208,7 @@ export class SqliteSubscriberStore extends SubscriberStore {
   }
 }
 
-function toSubscriber(row: Row): Subscriber {
+export function toSubscriber(row: Row): Subscriber {
   return {
     group: branded(row, 'group_name', isGroupName),
     key: branded(row, 'subscriber', isSubscriberKey),

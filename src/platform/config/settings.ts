@@ -75,6 +75,8 @@ export class Settings {
   readonly leaseMs: number;
   /** The largest content of one message. */
   readonly bodyLimitBytes: number;
+  /** The largest file that is imported. */
+  readonly importLimitBytes: number;
   /** How long work in hand may take once the process was asked to stop. */
   readonly shutdownGraceMs: number;
   /** The first signs, all of them open what they have signed. */
@@ -106,6 +108,7 @@ export class Settings {
     this.retryBaseMs = values.retryBaseMs;
     this.leaseMs = values.leaseMs;
     this.bodyLimitBytes = values.bodyLimitBytes;
+    this.importLimitBytes = values.importLimitBytes;
     this.shutdownGraceMs = values.shutdownGraceMs;
     this.signingSecrets = values.signingSecrets;
     this.trustedProxies = values.trustedProxies;
@@ -162,6 +165,8 @@ const KEY_NAME_PATTERN = /^[a-z0-9_-]+$/;
 const SHUTDOWN_GRACE_MAX_MS = 29 * SECOND_MS;
 // SES takes 40 MB at most, after encoding.
 const BODY_LIMIT_MAX_BYTES = 40 * MIB;
+// An upload to S3 has at most 10,000 parts (Amazon S3 User Guide, multipart upload limits), which are of 8 MB here.
+const IMPORT_LIMIT_MAX_BYTES = 10_000 * 8 * MIB;
 
 // With delays that double up to an hour, half a day on average: long enough for a mail server to come back, short of the days for which a
 // mail server itself tries (RFC 5321, 4.5.4.1: 4 to 5 days).
@@ -222,6 +227,11 @@ export function parseSettings(env: Environment): Settings {
       fallback: 10 * MIB,
       min: KIB,
       max: BODY_LIMIT_MAX_BYTES,
+    }),
+    importLimitBytes: reader.sizeBytes('IMPORT_LIMIT', {
+      fallback: 1024 * MIB,
+      min: MIB,
+      max: IMPORT_LIMIT_MAX_BYTES,
     }),
     shutdownGraceMs: reader.durationMs('SHUTDOWN_GRACE', {
       fallback: 25 * SECOND_MS,

@@ -7,6 +7,7 @@ export type ErrorKind =
   | 'conflict'
   | 'precondition-failed'
   | 'too-large'
+  | 'unsupported-media-type'
   | 'unprocessable'
   | 'unavailable';
 

@@ -18,8 +18,8 @@ export function jsonBodyLimitBytes(settings: Settings): number {
   return 2 * settings.bodyLimitBytes + MIB;
 }
 
-/** Makes JSON the only body that is read; a body of another type, or of none, is answered with 415. */
-export function readJsonBodiesOnly(server: FastifyInstance, bodyLimitBytes: number): void {
+/** Makes JSON the only body that is parsed. */
+export function readJsonBodies(server: FastifyInstance, bodyLimitBytes: number): void {
   // As strict as Fastify's own parser, which takes text and replaces bytes that are not UTF-8 before anybody can see them.
   const parseSafely = server.getDefaultJsonParser('error', 'error');
   server.removeAllContentTypeParsers();

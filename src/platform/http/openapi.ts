@@ -19,6 +19,7 @@ const TAGS = [
   ['subscribers', 'Who is in a group.'],
   ['consent', 'Who agreed to what, and when.'],
   ['suppressions', 'Addresses to which nothing is sent, whatever group they are in.'],
+  ['imports', 'Files of subscribers, in and out.'],
   ['messages', 'What goes out, and when.'],
   ['deliveries', 'Who got it.'],
   ['health', 'For load balancers and container platforms.'],

@@ -68,6 +68,7 @@ const STATUS_OF_KIND: Readonly<Record<ErrorKind, number>> = {
   conflict: 409,
   'precondition-failed': 412,
   'too-large': 413,
+  'unsupported-media-type': 415,
   unprocessable: 422,
   unavailable: 503,
 };

@@ -10,11 +10,12 @@ import { Shutdown } from '../lifecycle/shutdown.ts';
 import { Log } from '../logging/log.ts';
 import { RequestLog } from '../logging/request-log.ts';
 import { readFormBodies } from './form-body.ts';
-import { jsonBodyLimitBytes, readJsonBodiesOnly } from './json-body.ts';
+import { jsonBodyLimitBytes, readJsonBodies } from './json-body.ts';
 import { type Problem, PROBLEM_CONTENT_TYPE, problemOf, titleOf } from './problem.ts';
 import { requestIdOf } from './request-id.ts';
 import { SIGNED_LINK_PATTERN } from './signed-link.ts';
 import { secureHeaders } from './secure-headers.ts';
+import { readStreams } from './stream-body.ts';
 
 /** The server takes no more requests. */
 export class ServerStoppingError extends DomainError {
@@ -72,8 +73,9 @@ export async function configureServer(app: NestFastifyApplication): Promise<void
   }
   const shutdown = app.get(Shutdown);
   adapter.whenStopping = (): void => shutdown.begin();
-  readJsonBodiesOnly(adapter.getInstance(), jsonBodyLimitBytes(app.get(Settings)));
+  readJsonBodies(adapter.getInstance(), jsonBodyLimitBytes(app.get(Settings)));
   readFormBodies(adapter.getInstance());
+  readStreams(adapter.getInstance());
   // A web page elsewhere must not press buttons here with what the browser has stored (Basic), or because it runs here (no keys).
   // What a signed link allows, it allows from anywhere: mail programs press the button in their own pages.
   app.enableCsrfProtection({ exclude: isToSignedLink });

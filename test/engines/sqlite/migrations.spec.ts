@@ -32,9 +32,12 @@ describe('migrate', () => {
       'deliveries',
       'groups',
       'idempotency_keys',
+      'import_results',
+      'imports',
       'messages',
       'paces',
       'subscriber_counts',
+      'subscriber_zones',
       'subscribers',
       'suppressions',
     ]);
