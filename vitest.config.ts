@@ -13,8 +13,8 @@ const LOCALSTACK_TESTS = ['test/localstack/**/*.spec.ts'];
 const CONTAINER_TESTS = ['test/container/**/*.spec.ts'];
 // Whatever is seen over HTTP must be the same on both engines, so these run on each.
 const API_TESTS = ['test/api/**/*.spec.ts'];
-// Those that would show nothing more on the second: Swagger UI in a browser is files and the document, which no store has a part in.
-const NOT_ABOUT_STORES = ['test/api/swagger-ui.spec.ts'];
+// Those that would show nothing more on the second: what a browser makes of pages, which no store has a part in.
+const NOT_ABOUT_STORES = ['test/api/swagger-ui.spec.ts', 'test/api/link-pages.spec.ts'];
 // On two cores LocalStack answers 1.6 times as many requests when four are asked at once, and no more with more.
 const LOCALSTACK_WORKERS = 3;
 // It has the same cores as everything else on the machine, so that a test of a second may take ten.

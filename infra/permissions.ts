@@ -46,13 +46,14 @@ export function apiPermissions(scope: PermissionScope): readonly PolicyStatement
         'dynamodb:UpdateItem',
       ],
     ),
+    allow('GroupsOfAddress', [index(scope, 'subscribers', 'by_subscriber')], ['dynamodb:Query']),
     allow(
       'Messages',
       [table(scope, 'messages')],
       [
         'dynamodb:BatchGetItem',
         'dynamodb:ConditionCheckItem',
-        'dynamodb:DeleteItem', // an import of which the file did not arrive
+        'dynamodb:DeleteItem', // an import of which the file did not arrive, the time at which a confirmation was due
         'dynamodb:GetItem',
         'dynamodb:PutItem',
         'dynamodb:Query',
@@ -94,12 +95,14 @@ export function workerPermissions(scope: PermissionScope): readonly PolicyStatem
       [table(scope, 'groups')],
       ['dynamodb:GetItem', 'dynamodb:PutItem', 'dynamodb:UpdateItem'],
     ),
-    // It reads them for a batch; for an import and for what is heard of a mail it writes them, and what is recorded of them.
+    // It reads them for a batch; for an import and for what is heard of a mail it writes them, and what is recorded of them; who does
+    // not confirm is taken out.
     allow(
       'Subscribers',
       [table(scope, 'subscribers')],
       [
         'dynamodb:BatchGetItem',
+        'dynamodb:DeleteItem',
         'dynamodb:GetItem',
         'dynamodb:PutItem',
         'dynamodb:Query',
@@ -112,9 +115,10 @@ export function workerPermissions(scope: PermissionScope): readonly PolicyStatem
       [
         'dynamodb:BatchGetItem',
         'dynamodb:ConditionCheckItem',
-        'dynamodb:DeleteItem', // an import whose time is over
+        'dynamodb:DeleteItem', // an import whose time is over, a confirmation that nobody waits for
         'dynamodb:GetItem',
-        'dynamodb:PutItem', // the results of an import
+        'dynamodb:PutItem', // the results of an import, when a confirmation is due
+        'dynamodb:Query',
         'dynamodb:UpdateItem',
       ],
     ),

@@ -10,10 +10,21 @@ import { HasLink } from '../platform/auth/roles.ts';
 import { Settings } from '../platform/config/settings.ts';
 import { clientIp, Request } from '../platform/http/client-ip.ts';
 import { TakesForms } from '../platform/http/form-body.ts';
+import { Confirmer } from './confirmer.ts';
 import { Links, type LinkTarget } from './links.ts';
 import { LINK_TOKEN, LinkPage, LinkToken } from './link-page.ts';
-import { isOneClick, OUR_PAGE } from './one-click.ts';
-import { askToLeavePage, leftPage, noSuchLinkPage, type Visit } from './pages.ts';
+import { isOneClick, isOurForm } from './one-click.ts';
+import {
+  askToConfirmPage,
+  askToLeavePage,
+  confirmedPage,
+  leftPage,
+  noSuchLinkPage,
+  preferencesPage,
+  suppressedPage,
+  type Visit,
+} from './pages.ts';
+import { Preferences } from './preferences.ts';
 import { Unsubscriber } from './unsubscriber.ts';
 
 /** The pages that links in mails lead to. Whoever has the link may; there is nothing else to show. */
@@ -26,6 +37,8 @@ export class LinksController {
     private readonly groups: GroupStore,
     private readonly subscribers: SubscriberStore,
     private readonly unsubscriber: Unsubscriber,
+    private readonly preferences: Preferences,
+    private readonly confirmer: Confirmer,
     private readonly settings: Settings,
   ) {}
 
@@ -70,10 +83,107 @@ export class LinksController {
     return leftPage(visit);
   }
 
+  /** Changes nothing. */
+  @Get(`c/${LINK_TOKEN}`)
+  @LinkPage()
+  async askToConfirm(
+    @LinkToken() token: string,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<string> {
+    const target = this.links.open(token, 'confirm');
+    return target ? this.#confirmPage(target, token, reply) : noSuchLink(reply);
+  }
+
+  @Post(`c/${LINK_TOKEN}`)
+  @HttpCode(200)
+  @LinkPage()
+  @TakesForms()
+  async confirm(
+    @LinkToken() token: string,
+    @Body() body: unknown,
+    @Request() request: FastifyRequest,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<string> {
+    const target = this.links.open(token, 'confirm');
+    if (!target) {
+      return noSuchLink(reply);
+    }
+    if (isOurForm(body)) {
+      await this.confirmer.confirm(target, this.#originOf(target, body, request));
+    } else {
+      reply.status(400);
+    }
+    return this.#confirmPage(target, token, reply);
+  }
+
+  /** Whoever left meanwhile, or was too late, has a link that is none any more. */
+  async #confirmPage(target: LinkTarget, token: string, reply: FastifyReply): Promise<string> {
+    const { visit, subscriber } = await this.#visit(target, token);
+    switch (subscriber?.status) {
+      case 'pending':
+        return askToConfirmPage(visit);
+      case 'active':
+        return confirmedPage(visit);
+      default:
+        return noSuchLink(reply);
+    }
+  }
+
+  /** Changes nothing. */
+  @Get(`p/${LINK_TOKEN}`)
+  @LinkPage()
+  async showPreferences(
+    @LinkToken() token: string,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<string> {
+    const target = this.links.open(token, 'leave');
+    return target ? this.#preferencesPage(target, token) : noSuchLink(reply);
+  }
+
+  @Post(`p/${LINK_TOKEN}`)
+  @HttpCode(200)
+  @LinkPage()
+  @TakesForms()
+  async changePreferences(
+    @LinkToken() token: string,
+    @Body() body: unknown,
+    @Request() request: FastifyRequest,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<string> {
+    const target = this.links.open(token, 'leave');
+    if (!target) {
+      return noSuchLink(reply);
+    }
+    if (!isOurForm(body)) {
+      reply.status(400);
+      return this.#preferencesPage(target, token, 'unclear');
+    }
+    const origin = this.#originOf(target, body, request);
+    if (body.has('all')) {
+      await this.preferences.leaveAll(target, origin);
+      return suppressedPage((await this.#visit(target, token)).visit, 'allDone');
+    }
+    const wish = { shown: textsOf(body, 'shown'), kept: textsOf(body, 'kept') };
+    await this.preferences.change(target, wish, origin);
+    return this.#preferencesPage(target, token, 'saved');
+  }
+
+  async #preferencesPage(target: LinkTarget, token: string, note?: 'saved' | 'unclear'): Promise<string> {
+    const { visit } = await this.#visit(target, token);
+    if (await this.preferences.isSuppressed(target)) {
+      return suppressedPage(visit, 'suppressed');
+    }
+    const choices = (await this.preferences.list(target)).map(({ group, subscriber }) => ({
+      group: group.name,
+      list: group.displayName ?? group.name,
+      status: subscriber.status,
+    }));
+    return preferencesPage(visit, choices, note);
+  }
+
   #originOf({ messageKey }: LinkTarget, form: FormData, request: FastifyRequest): ConsentOrigin {
-    const isOurs = form.get(OUR_PAGE.name) === OUR_PAGE.value;
     // What a provider posts comes from its servers, whose address says nothing of the person.
-    return isOurs
+    return isOurForm(form)
       ? originOf('page', { messageKey, ip: clientIp(request, this.settings.trustedProxies) })
       : originOf('one-click', { messageKey });
   }
@@ -93,6 +203,11 @@ export class LinksController {
       },
     };
   }
+}
+
+/** What a form says under a name; files are no texts. */
+function textsOf(form: FormData, name: string): ReadonlySet<string> {
+  return new Set(form.getAll(name).filter((value) => typeof value === 'string'));
 }
 
 function noSuchLink(reply: FastifyReply): string {

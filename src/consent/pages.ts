@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Language } from '../groups/language.ts';
+import type { SubscriberStatus } from '../groups/subscriber.ts';
 import { escapeHtml } from '../platform/http/escape-html.ts';
 import { ONE_CLICK, OUR_PAGE } from './one-click.ts';
 import { say, type Words, WORDS } from './words.ts';
@@ -49,6 +50,14 @@ export interface Visit {
   readonly preferences: string;
 }
 
+/** A group on the page of preferences. */
+export interface Choice {
+  readonly group: string;
+  /** Its name for people. */
+  readonly list: string;
+  readonly status: SubscriberStatus;
+}
+
 /** Asks; opening it changes nothing, because programs that look for evil open every link. `note` says what went wrong before. */
 export function askToLeavePage(visit: Visit, note?: keyof Words): string {
   const words = WORDS[visit.language];
@@ -65,6 +74,46 @@ export function leftPage(visit: Visit): string {
     paragraph(say(words.leftDetail, visit)),
     `<p class="end"><a href="${escapeHtml(visit.preferences)}">${words.preferences}</a></p>`,
   ]);
+}
+
+/** Asks; a program that opens every link confirms nothing by that. */
+export function askToConfirmPage(visit: Visit): string {
+  const words = WORDS[visit.language];
+  return page(visit.language, words.confirm, [
+    paragraph(say(words.confirmAsk, visit)),
+    `<form method="post">${field(OUR_PAGE.name, OUR_PAGE.value)}${button(words.confirm)}</form>`,
+  ]);
+}
+
+export function confirmedPage(visit: Visit): string {
+  const words = WORDS[visit.language];
+  return page(visit.language, words.confirmed, [paragraph(say(words.confirmedDetail, visit))]);
+}
+
+/** Every group of the address, each with its tick; `note` says what was just done, or went wrong. */
+export function preferencesPage(visit: Visit, choices: readonly Choice[], note?: keyof Words): string {
+  const words = WORDS[visit.language];
+  const form =
+    choices.length === 0
+      ? paragraph(say(words.nothing, visit))
+      : `<form method="post">${field(OUR_PAGE.name, OUR_PAGE.value)}
+<fieldset><legend>${escapeHtml(say(words.preferencesOf, visit))}</legend>
+${choices.map((choice) => choiceRow(choice, words)).join('\n')}
+</fieldset>
+${paragraph(words.preferencesHelp, 'soft')}
+${button(words.save)}</form>`;
+  return page(visit.language, words.preferences, [
+    note === undefined ? '' : status(say(words[note], visit)),
+    form,
+    `<hr>${paragraph(words.allDetail, 'soft')}
+<form method="post">${field(OUR_PAGE.name, OUR_PAGE.value)}${field('all', 'yes')}${button(words.all, 'quiet')}</form>`,
+  ]);
+}
+
+/** Nothing is left to decide here. */
+export function suppressedPage(visit: Visit, note: 'allDone' | 'suppressed'): string {
+  const words = WORDS[visit.language];
+  return page(visit.language, words.preferences, [status(say(words[note], visit))]);
 }
 
 /** The same for every link that is none: it says nothing of why. */
@@ -92,6 +141,17 @@ ${parts.filter((part) => part !== '').join('\n')}
 </body>
 </html>
 `;
+}
+
+function choiceRow({ group, list, status: state }: Choice, words: Words): string {
+  const ticked = state === 'unsubscribed' ? '' : ' checked';
+  const wait = state === 'pending' ? ` <span class="soft">(${escapeHtml(words.wait)})</span>` : '';
+  return `<label>${field('shown', group)}<input type="checkbox" name="kept" value="${escapeHtml(group)}"${ticked}><span>${escapeHtml(list)}${wait}</span></label>`;
+}
+
+/** Read out by screen readers when the page comes. */
+function status(text: string): string {
+  return `<p role="status">${escapeHtml(text)}</p>`;
 }
 
 function paragraph(text: string, className = ''): string {

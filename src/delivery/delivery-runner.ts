@@ -3,6 +3,7 @@ import { Settings } from '../platform/config/settings.ts';
 import { Shutdown } from '../platform/lifecycle/shutdown.ts';
 import { Log } from '../platform/logging/log.ts';
 import { Channel } from './channels/channel.ts';
+import { ConfirmationSender } from './confirmation-sender.ts';
 import { DueScanner } from './due-scanner.ts';
 import { Pacer } from './rate/pacer.ts';
 import { Worker } from './worker.ts';
@@ -13,6 +14,7 @@ export class DeliveryRunner implements OnApplicationBootstrap, BeforeApplication
   constructor(
     private readonly scanner: DueScanner,
     private readonly worker: Worker,
+    private readonly confirmations: ConfirmationSender,
     private readonly channel: Channel,
     private readonly pacer: Pacer,
     private readonly shutdown: Shutdown,
@@ -25,6 +27,7 @@ export class DeliveryRunner implements OnApplicationBootstrap, BeforeApplication
       void this.pacer.start();
       this.scanner.start();
       this.worker.start();
+      this.confirmations.start();
     }
   }
 
@@ -36,7 +39,7 @@ export class DeliveryRunner implements OnApplicationBootstrap, BeforeApplication
   }
 
   async #stop(): Promise<void> {
-    await Promise.all([this.scanner.stop(), this.worker.stopped()]);
+    await Promise.all([this.scanner.stop(), this.worker.stopped(), this.confirmations.stop()]);
     await this.channel.close();
   }
 }

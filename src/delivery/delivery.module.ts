@@ -9,6 +9,7 @@ import { Brake } from './brake.ts';
 import { Channel } from './channels/channel.ts';
 import { OutboxChannel } from './channels/outbox.channel.ts';
 import { SmtpChannel } from './channels/smtp.channel.ts';
+import { ConfirmationSender } from './confirmation-sender.ts';
 import { DeliveriesController } from './deliveries.controller.ts';
 import { DeliveryMetrics } from './delivery-metrics.ts';
 import { DeliveryRunner } from './delivery-runner.ts';
@@ -30,6 +31,7 @@ import { BATCHES_AT_ONCE, Worker } from './worker.ts';
     { provide: Channel, useFactory: openChannel, inject: [Settings] },
     BatchWorker,
     Brake,
+    ConfirmationSender,
     DeliveryMetrics,
     DeliveryRunner,
     Dispatcher,

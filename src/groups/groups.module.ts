@@ -1,4 +1,5 @@
 import { Module } from '@nestjs/common';
+import { Confirmations } from './confirmations.ts';
 import { ConsentController } from './consent.controller.ts';
 import { GroupsController } from './groups.controller.ts';
 import { ImportRunner } from './imports/import-runner.ts';
@@ -21,7 +22,7 @@ import { SuppressionsController } from './suppressions.controller.ts';
     ConsentController,
     SuppressionsController,
   ],
-  providers: [SubscribersService, ImportsService, ImportSignal, ImportWorker, ImportRunner],
+  providers: [Confirmations, SubscribersService, ImportsService, ImportSignal, ImportWorker, ImportRunner],
   exports: [SubscribersService],
 })
 export class GroupsModule {}

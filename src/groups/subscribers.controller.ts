@@ -1,5 +1,6 @@
 import { Body, Controller, Delete, Get, HttpCode, Patch, Post, Query, Res } from '@nestjs/common';
 import {
+  ApiAcceptedResponse,
   ApiBody,
   ApiCreatedResponse,
   ApiExtraModels,
@@ -18,6 +19,7 @@ import { ETAG_DOCS, etagOf, IF_MATCH_DOCS, IfMatch } from '../platform/http/etag
 import { ApiList } from '../platform/http/list-docs.ts';
 import { type Page, pageOf } from '../platform/http/list-query.ts';
 import { PageCursors } from '../platform/http/page-cursor.ts';
+import { Confirmations, NotPendingError } from './confirmations.ts';
 import { GroupStore } from './group-store.ts';
 import { type GroupName, GroupNotFoundError, parseGroupName } from './group.ts';
 import { OneOrManyPipe } from './one-or-many.pipe.ts';
@@ -56,6 +58,7 @@ const EXAMPLE = parseGroupName('serverless');
 export class SubscribersController {
   constructor(
     private readonly service: SubscribersService,
+    private readonly confirmations: Confirmations,
     private readonly subscribers: SubscriberStore,
     private readonly groups: GroupStore,
     private readonly cursors: PageCursors,
@@ -176,6 +179,25 @@ export class SubscribersController {
     const subscriber = await this.service.change(group, key, patch, ifVersion);
     reply.header('etag', etagOf(subscriber.version));
     return viewSubscriber(subscriber);
+  }
+
+  @Post(':email/confirmation')
+  @Needs('sender')
+  @HttpCode(202)
+  @ApiOperation({
+    summary: 'Ask a pending subscriber once more to confirm',
+    description:
+      'Of a group with "opt_in": "double", whoever is added gets one such mail by itself. At most three are sent, ten minutes apart; who does not confirm within CONFIRM_WITHIN (7 days) is taken out of the group.',
+  })
+  @ApiParam(SUBSCRIBER_PARAM_DOCS)
+  @ApiAcceptedResponse({ description: 'The mail is sent by a worker.', type: SubscriberView })
+  @ApiProblems(new SubscriberNotFoundError(EXAMPLE), new NotPendingError())
+  async confirmAgain(
+    @GroupParam() group: GroupName,
+    @SubscriberParam() key: SubscriberKey,
+  ): Promise<SubscriberView> {
+    await this.confirmations.requestAgain(group, key);
+    return viewSubscriber(await this.service.get(group, key));
   }
 
   @Delete(':email')

@@ -3,7 +3,8 @@ import { Clock } from '../platform/clock/clock.ts';
 import { InvalidInputError } from '../platform/errors/domain-error.ts';
 import { VersionMismatchError } from '../platform/errors/version-mismatch-error.ts';
 import { checkItem } from '../platform/http/check-item.ts';
-import { type ConsentEntry, consentEvent, originOf } from './consent.ts';
+import { Confirmations } from './confirmations.ts';
+import { type ConsentEntry, consentEvent, type ConsentOrigin, originOf } from './consent.ts';
 import type { GroupName } from './group.ts';
 import { GroupStore } from './group-store.ts';
 import { type AddedOrRefused, NewSubscriber, readNewcomer, type SubscriberPatch } from './subscriber.dto.ts';
@@ -23,6 +24,7 @@ export class SubscribersService {
   constructor(
     private readonly subscribers: SubscriberStore,
     private readonly groups: GroupStore,
+    private readonly confirmations: Confirmations,
     private readonly clock: Clock,
   ) {}
 
@@ -64,7 +66,14 @@ export class SubscribersService {
   async admit(group: GroupName, newcomers: readonly Newcomer[]): Promise<readonly Added[]> {
     const isDouble = (await this.groups.find(group))?.optIn === 'double';
     const admitted = isDouble ? newcomers.map((newcomer) => asPending(newcomer)) : newcomers;
-    return this.subscribers.add(group, admitted, this.clock.now());
+    const added = await this.subscribers.add(group, admitted, this.clock.now());
+    for (const { kind, subscriber } of added.filter((one) => one.subscriber.status === 'pending')) {
+      // Also those who were there: a call that failed between the two is made again.
+      await (kind === 'added'
+        ? this.confirmations.begin(group, subscriber.key)
+        : this.confirmations.request(group, subscriber.key));
+    }
+    return added;
   }
 
   /** @throws {SubscriberNotFoundError} */
@@ -100,7 +109,25 @@ export class SubscribersService {
       throw new InvalidInputError([{ pointer: '/reason', detail: NO_REASON }]);
     }
     const change = { ...readChange(patch), ...this.#consentTo(subscriber, patch) };
-    return this.subscribers.change(group, key, change, subscriber.version);
+    const changed = await this.subscribers.change(group, key, change, subscriber.version);
+    if (patch.status !== undefined) {
+      await this.#askIfPending(changed);
+    }
+    return changed;
+  }
+
+  /**
+   * Subscribes again somebody who left, because they ask for it themselves; in a group with double opt-in they have to confirm.
+   * @throws {VersionMismatchError} where they have changed since `before` was read.
+   */
+  async resubscribe(before: Subscriber, origin: ConsentOrigin): Promise<void> {
+    const isDouble = (await this.groups.find(before.group))?.optIn === 'double';
+    const [status, what] = isDouble
+      ? (['pending', 'pending'] as const)
+      : (['active', 'resubscribed'] as const);
+    const consent: ConsentEntry = { ...origin, what, at: this.clock.now() };
+    const { group, key, version } = before;
+    await this.#askIfPending(await this.subscribers.change(group, key, { status, consent }, version));
   }
 
   /**
@@ -111,6 +138,12 @@ export class SubscribersService {
   async remove(group: GroupName, key: SubscriberKey, ifVersion: number | undefined): Promise<void> {
     const entry: ConsentEntry = { ...originOf('api'), what: 'removed', at: this.clock.now() };
     await this.subscribers.remove(group, key, ifVersion, entry);
+  }
+
+  async #askIfPending({ status, group, key }: Subscriber): Promise<void> {
+    if (status === 'pending') {
+      await this.confirmations.begin(group, key);
+    }
   }
 
   #consentTo(before: Subscriber, { status, reason }: SubscriberPatch): { readonly consent?: ConsentEntry } {

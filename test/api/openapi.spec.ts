@@ -13,6 +13,7 @@ const AFTER_THE_EXAMPLES = Temporal.Instant.from('2030-01-01T09:00Z');
 /** What happens between the requests of the story. */
 const BETWEEN: Readonly<Record<string, () => Promise<void>>> = {
   'their time comes': theirTimeComes,
+  'somebody has to confirm': makePending,
   'what has not gone is cancelled': cancelTheRest,
 };
 
@@ -25,6 +26,7 @@ const FEEDBACK_SECRET = 'a-secret-of-whoever-reads-the-bounces';
 const PROBLEM_TYPE = 'application/problem+json';
 const SOME_STATUSES = ['401', '403', '413', '415'];
 
+let storiesTold = 0;
 let clock: ManualClock;
 let app: TestApp;
 let document: OpenApiDocument;
@@ -219,6 +221,8 @@ describe.each(['/v1/groups/{group}', '/{group}'])('the examples under %s', (base
     'POST …/series/{series}/resume',
     'POST …/series/{series}/skip',
     'DELETE …/series/{series}',
+    'somebody has to confirm',
+    'POST …/subscribers/{email}/confirmation',
     'DELETE …/subscribers/{email}',
     'what has not gone is cancelled',
     'DELETE /v1/groups/{group}',
@@ -347,6 +351,15 @@ async function theirTimeComes(): Promise<void> {
     clock.advance(100); // so that the next scan comes soon
     const { body } = await app.request('GET', '/v1/groups/serverless/schedule/latest');
     return body['status'] === 'sent' ? true : undefined;
+  });
+}
+
+/** Later than in the story before, because nobody is asked twice in ten minutes. */
+async function makePending(): Promise<void> {
+  clock.advance(storiesTold * 11 * 60_000);
+  storiesTold += 1;
+  await app.request('PATCH', '/v1/groups/serverless/subscribers/ada@example.com', {
+    body: { status: 'pending', resubscribe: true, reason: 'To be asked.' },
   });
 }
 

@@ -1,24 +1,11 @@
-import { existsSync } from 'node:fs';
-import { type Browser, chromium, type Page } from 'playwright-core';
+import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { CHROMIUM, hasChromium, launchChromium } from '../support/chromium.ts';
 import { parseObject } from '../support/json.ts';
 import { startTestApp, type TestApp } from '../support/test-app.ts';
 
-const CHROMIUM = '/usr/bin/chromium'; // where Debian's package puts it
-const FLAGS = [
-  '--headless',
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-];
 const KEY = 'sender-correct-horse-battery';
 const WAIT_MS = 15_000;
-
-const hasChromium = existsSync(CHROMIUM);
 
 describe(`Swagger UI in a browser${hasChromium ? '' : ` (skipped: there is no ${CHROMIUM})`}`, () => {
   let app: TestApp;
@@ -31,7 +18,7 @@ describe(`Swagger UI in a browser${hasChromium ? '' : ` (skipped: there is no ${
       return;
     }
     app = await startTestApp({ env: { API_KEYS: `shop:sender:${KEY}` } });
-    browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
+    browser = await launchChromium();
     page = await browser.newPage({ viewport: { width: 1280, height: 1600 } });
     page.setDefaultTimeout(WAIT_MS);
     page.on('console', (message) => {

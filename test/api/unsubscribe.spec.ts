@@ -270,6 +270,82 @@ describe('one click', () => {
   });
 });
 
+describe('the preferences', () => {
+  /** The path of the page of somebody who is in these groups. */
+  async function pageOf(...groups: readonly [string, ...string[]]): Promise<string> {
+    const [first, ...others] = groups;
+    for (const group of others) {
+      await app.request('POST', `/v1/groups/${group}/subscribers`, { body: { email: 'ada@example.com' } });
+    }
+    const path = (await linkOf(first)).replace('/u/', '/p/');
+    await until('All groups are on the page', LIMIT_MS, async () => {
+      const { text } = await app.request('GET', path);
+      return groups.every((group) => text.includes(`value="${group}"`)) ? true : undefined;
+    });
+    return path;
+  }
+
+  it('show every group of the address, and change nothing by being opened', async () => {
+    const path = await pageOf('shown-a', 'shown-b');
+
+    const { status, text } = await app.request('GET', path);
+
+    expect(status).toBe(200);
+    expect(text).toContain('name="kept" value="shown-a" checked');
+    expect(text).toContain('name="kept" value="shown-b" checked');
+    expect(await statusOf('shown-a')).toBe('active');
+  });
+
+  it('end what has no tick any more and begin what has one again, of what was shown and nothing else', async () => {
+    const path = await pageOf('kept-a', 'kept-b', 'kept-c');
+    const form = (kept: string): string => `from=page&shown=kept-a&shown=kept-b&${kept}`;
+
+    const first = await app.request('POST', path, { headers: FORM, body: form('kept=kept-b') });
+    const afterFirst = [await statusOf('kept-a'), await statusOf('kept-b'), await statusOf('kept-c')];
+    await app.request('POST', path, { headers: FORM, body: form('kept=kept-a&kept=nonsense') });
+    const afterSecond = [await statusOf('kept-a'), await statusOf('kept-b'), await statusOf('kept-c')];
+
+    expect(first.text).toContain('Your preferences are saved.');
+    expect(afterFirst).toEqual(['unsubscribed', 'active', 'active']);
+    expect(afterSecond).toEqual(['active', 'unsubscribed', 'active']);
+    const record = await app.request('GET', '/v1/groups/kept-a/subscribers/ada@example.com/consent');
+    expect(
+      objectsAt(record.body, 'entries').map(({ what, how }) => `${String(what)} ${String(how)}`),
+    ).toEqual(['subscribed api', 'unsubscribed page', 'resubscribed page']);
+  });
+
+  it('change nothing without the button', async () => {
+    const path = await pageOf('button');
+
+    const answer = await app.request('POST', path, { headers: FORM, body: 'shown=button' });
+
+    expect(answer.status).toBe(400);
+    expect(await statusOf('button')).toBe('active');
+  });
+
+  it('end everything at once: no group sends to the address any more, whoever adds it', async () => {
+    const email = 'cyd@example.com';
+    const link = oneClickUrl(await sendMail('all-a', {}, email)).slice(PUBLIC_URL.length);
+
+    const answer = await app.request('POST', link.replace('/u/', '/p/'), {
+      headers: FORM,
+      body: 'from=page&all=yes',
+    });
+    const again = await app.request('GET', link.replace('/u/', '/p/'));
+
+    expect(answer.text).toContain('Nothing is sent to cyd@example.com any more.');
+    expect(again.text).toContain('Nothing is sent to this address');
+    const { body } = await app.request('GET', `/v1/suppressions/${email}`);
+    expect(body).toMatchObject({ reason: 'unsubscribed' });
+    const record = await app.request('GET', `/v1/groups/all-a/subscribers/${email}/consent`);
+    expect(objectsAt(record.body, 'entries').map(({ what }) => what)).toEqual([
+      'subscribed',
+      'unsubscribed',
+      'suppressed',
+    ]);
+  });
+});
+
 describe('a page behind a link', () => {
   it('loads nothing, is kept and found by nobody, and tells nobody where its reader came from', async () => {
     const answer = await app.request('GET', await linkOf('page'));

@@ -4,6 +4,7 @@ import type { WorkQueue } from '../../src/delivery/work-queue.ts';
 import type { GroupStore } from '../../src/groups/group-store.ts';
 import type { ImportStore } from '../../src/groups/imports/import-store.ts';
 import type { SubscriberStore } from '../../src/groups/subscriber-store.ts';
+import type { ConfirmationStore } from '../../src/groups/confirmation-store.ts';
 import type { ConsentStore } from '../../src/groups/consent-store.ts';
 import type { SuppressionStore } from '../../src/groups/suppression-store.ts';
 import type { MessageStore } from '../../src/schedule/message-store.ts';
@@ -16,6 +17,7 @@ export interface Engine {
   readonly subscribers: SubscriberStore;
   readonly suppressions: SuppressionStore;
   readonly consents: ConsentStore;
+  readonly confirmations: ConfirmationStore;
   readonly imports: ImportStore;
   readonly messages: MessageStore;
   readonly series: SeriesStore;

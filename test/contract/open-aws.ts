@@ -1,3 +1,4 @@
+import { AwsConfirmationStore } from '../../src/engines/aws/confirmation-store.ts';
 import { AwsConsentStore } from '../../src/engines/aws/consent-store.ts';
 import { AwsDeliveryStore } from '../../src/engines/aws/delivery-store.ts';
 import { AwsGroupStore } from '../../src/engines/aws/group-store.ts';
@@ -32,6 +33,7 @@ export function openAwsOn(ground: Pick<AwsGround, 'clients' | 'names' | 'close'>
     subscribers: new AwsSubscriberStore(clients, names),
     suppressions: new AwsSuppressionStore(clients, names),
     consents: new AwsConsentStore(clients, names),
+    confirmations: new AwsConfirmationStore(clients, names),
     imports: new AwsImportStore(clients, names),
     messages: new AwsMessageStore(clients, names, clock),
     series: new AwsSeriesStore(clients, names, clock),

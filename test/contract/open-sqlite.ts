@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { SqliteConfirmationStore } from '../../src/engines/sqlite/confirmation-store.ts';
 import { SqliteConsentStore } from '../../src/engines/sqlite/consent-store.ts';
 import { SqliteDeliveryStore } from '../../src/engines/sqlite/delivery-store.ts';
 import { SqliteGroupStore } from '../../src/engines/sqlite/group-store.ts';
@@ -31,6 +32,7 @@ export async function openSqlite(): Promise<SqliteEngine> {
     subscribers: new SqliteSubscriberStore(database),
     suppressions: new SqliteSuppressionStore(database),
     consents: new SqliteConsentStore(database),
+    confirmations: new SqliteConfirmationStore(database),
     imports: new SqliteImportStore(database, join(folder, 'imports')),
     messages: new SqliteMessageStore(database),
     series: new SqliteSeriesStore(database),

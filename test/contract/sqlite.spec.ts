@@ -1,4 +1,5 @@
 import { describe } from 'vitest';
+import { describeConfirmationStore } from './confirmation-store.contract.ts';
 import { describeConsentStore } from './consent-store.contract.ts';
 import { describeDeliveryStore } from './delivery-store.contract.ts';
 import { describeGroupStore } from './group-store.contract.ts';
@@ -17,6 +18,7 @@ describe('the embedded engine', () => {
   describeSubscriberStore(openSqlite);
   describeSuppressionStore(openSqlite);
   describeConsentStore(openSqlite);
+  describeConfirmationStore(openSqlite);
   describeImportStore(openSqlite);
   describeMessageStore(openSqlite);
   describeSeriesStore(openSqlite);

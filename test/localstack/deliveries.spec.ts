@@ -2,6 +2,7 @@ import { QueryCommand, type ServiceInputTypes, type ServiceOutputTypes } from '@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { BATCH_SIZE } from '../../src/delivery/batch.ts';
 import { OUTCOMES } from '../../src/delivery/delivery.ts';
+import { AwsConfirmationStore } from '../../src/engines/aws/confirmation-store.ts';
 import { AwsConsentStore } from '../../src/engines/aws/consent-store.ts';
 import { AwsDeliveryStore } from '../../src/engines/aws/delivery-store.ts';
 import { AwsGroupStore } from '../../src/engines/aws/group-store.ts';
@@ -62,6 +63,7 @@ describe('the ledger in DynamoDB', () => {
       subscribers: new AwsSubscriberStore(clients, names),
       suppressions: new AwsSuppressionStore(clients, names),
       consents: new AwsConsentStore(clients, names),
+      confirmations: new AwsConfirmationStore(clients, names),
       imports: new AwsImportStore(clients, names),
       messages: new AwsMessageStore(clients, names, clock),
       series: new AwsSeriesStore(clients, names, clock),

@@ -48,6 +48,7 @@ describe('parseSettings', () => {
       feedbackSecrets: [],
       verpDomain: undefined,
       brake: { bounceRate: 0.04, complaintRate: 0.0008, minimum: 500 },
+      confirmWithinMs: 604_800_000,
     });
   });
 

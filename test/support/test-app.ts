@@ -39,6 +39,7 @@ const SIGNING_SECRET = 'a-signing-secret-that-all-processes-share';
 /** The whole application in this process, reached over HTTP. Whoever starts one closes it. */
 export interface TestApp {
   readonly url: string;
+  readonly dataDir: string;
   /** Every route of the router, as `GET /v1/groups/{group}`. */
   readonly routes: readonly string[];
   request(method: string, path: string, sending?: Sending): Promise<Answer>;
@@ -93,6 +94,7 @@ export async function startTestApp(plan: TestAppPlan = {}): Promise<TestApp> {
 
   return {
     url,
+    dataDir,
     routes,
     request: (method, path, sending) => send(`${url}${path}`, method, sending ?? {}),
     close: async () => {

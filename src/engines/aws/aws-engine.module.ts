@@ -2,6 +2,7 @@ import { Global, Inject, Module, type OnApplicationShutdown, Optional } from '@n
 import { DeliveryStore } from '../../delivery/delivery-store.ts';
 import { RateStore } from '../../delivery/rate/rate-store.ts';
 import { WorkQueue } from '../../delivery/work-queue.ts';
+import { ConfirmationStore } from '../../groups/confirmation-store.ts';
 import { ConsentStore } from '../../groups/consent-store.ts';
 import { FeedbackQueue } from '../../feedback/feedback-queue.ts';
 import { GroupStore } from '../../groups/group-store.ts';
@@ -19,6 +20,7 @@ import { AwsClients, openAwsClients } from './aws-clients.ts';
 import { AwsNames } from './aws-names.ts';
 import { ContentSweeper } from './content-sweeper.ts';
 import { AwsDeliveryStore } from './delivery-store.ts';
+import { AwsConfirmationStore } from './confirmation-store.ts';
 import { AwsConsentStore } from './consent-store.ts';
 import { SqsFeedbackQueue } from './feedback-queue.ts';
 import { AwsGroupStore } from './group-store.ts';
@@ -48,6 +50,7 @@ import { SqsWorkQueue } from './work-queue.ts';
       inject: [Settings],
     },
     { provide: GroupStore, useClass: AwsGroupStore },
+    { provide: ConfirmationStore, useClass: AwsConfirmationStore },
     { provide: ConsentStore, useClass: AwsConsentStore },
     { provide: SubscriberStore, useClass: AwsSubscriberStore },
     { provide: SuppressionStore, useClass: AwsSuppressionStore },
@@ -76,6 +79,7 @@ import { SqsWorkQueue } from './work-queue.ts';
   ],
   exports: [
     GroupStore,
+    ConfirmationStore,
     ConsentStore,
     SubscriberStore,
     ImportStore,

@@ -12,6 +12,8 @@ import { transact, type TransactItem } from './transact.ts';
 // Before the group's name; no group has such a name.
 const PREFIX = 'consent#';
 
+const ADD_ENTRY = 'SET entries = list_append(if_not_exists(entries, :none), :entry)';
+
 /** A record is an item of the table of subscribers with all its entries, a few hundred bytes each: an item has room for a thousand. */
 @Injectable()
 export class AwsConsentStore extends ConsentStore {
@@ -23,14 +25,15 @@ export class AwsConsentStore extends ConsentStore {
   }
 
   override async append(group: GroupName, subscriber: SubscriberKey, entry: ConsentEntry): Promise<void> {
-    const { Update: update } = consentUpdate(this.names, group, subscriber, entry);
     // Where the condition fails, the entry is there.
     await transact(this.clients.dynamo, [
       {
         Update: {
-          ...update,
+          TableName: this.names.tables.subscribers,
+          Key: keyOf(group, subscriber),
+          UpdateExpression: ADD_ENTRY,
           ConditionExpression: 'attribute_not_exists(entries) OR NOT contains(entries, :one)',
-          ExpressionAttributeValues: { ...update.ExpressionAttributeValues, ':one': toStoredEntry(entry) },
+          ExpressionAttributeValues: { ...entryValues(entry), ':one': toStoredEntry(entry) },
         },
       },
     ]);
@@ -79,19 +82,23 @@ export function consentUpdate(
   group: GroupName,
   subscriber: SubscriberKey,
   entry: ConsentEntry,
-): { readonly Update: NonNullable<TransactItem['Update']> } {
+): TransactItem {
   return {
     Update: {
       TableName: names.tables.subscribers,
       Key: keyOf(group, subscriber),
-      UpdateExpression: 'SET entries = list_append(if_not_exists(entries, :none), :entry)',
-      ExpressionAttributeValues: { ':none': [], ':entry': [toStoredEntry(entry)] },
+      UpdateExpression: ADD_ENTRY,
+      ExpressionAttributeValues: entryValues(entry),
     },
   };
 }
 
 function keyOf(group: GroupName, subscriber: SubscriberKey): Key {
   return { group_name: PREFIX + group, subscriber };
+}
+
+function entryValues(entry: ConsentEntry): Record<string, readonly Item[]> {
+  return { ':none': [], ':entry': [toStoredEntry(entry)] };
 }
 
 function toStoredEntry({ what, how, at, ip, wording, reason, messageKey }: ConsentEntry): Item {

@@ -13,6 +13,8 @@
  * | in which groups is an address                      | subscribers: Query               | subscriber                                              | by_subscriber   |
  * | the consent record, and adding to it               | GetItem, Query, TransactWrite    | group_name = 'consent#' + group, subscriber             |                 |
  * | in which groups something is recorded              | subscribers: Query               | subscriber, group_name begins_with 'consent#'           | by_subscriber   |
+ * | who has to confirm, and how far that is            | messages: GetItem                | group_name = '#confirmations', message_key = group#addr |                 |
+ * | which confirmations are due                        | messages: Query, BatchGetItem    | group_name = '#confirmations-due', message_key < time   |                 |
  * | addresses to which nothing is sent                 | subscribers: BatchGetItem, Query | group_name = '#suppressed', subscriber                  |                 |
  * | suppress an address, or no longer                  | TransactWriteItems               | group_name = '#suppressed', subscriber                  |                 |
  * | read a message, change it, claim it                | messages: GetItem, UpdateItem    | group_name, message_key                                 |                 |

@@ -302,6 +302,20 @@ const MIGRATIONS: readonly string[] = [
   ALTER TABLE messages ADD COLUMN brake_bounced INTEGER;
   ALTER TABLE messages ADD COLUMN brake_complained INTEGER;
   `,
+  `
+  CREATE TABLE confirmations (
+    group_name TEXT NOT NULL,
+    subscriber TEXT NOT NULL,
+    requested_at INTEGER NOT NULL,
+    is_wanted INTEGER NOT NULL, -- 1 where a mail is to be sent
+    sent_count INTEGER NOT NULL,
+    last_sent_at INTEGER,
+    due_at INTEGER NOT NULL,
+    version INTEGER NOT NULL,
+    PRIMARY KEY (group_name, subscriber)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX confirmations_due ON confirmations (due_at);
+  `,
 ];
 
 /** Brings the schema up to date; a second run does nothing. Throws on a file that a newer Belfry wrote. */

@@ -4,6 +4,7 @@ import { Global, Module, type OnApplicationShutdown } from '@nestjs/common';
 import { DeliveryStore } from '../../delivery/delivery-store.ts';
 import { RateStore } from '../../delivery/rate/rate-store.ts';
 import { WorkQueue } from '../../delivery/work-queue.ts';
+import { ConfirmationStore } from '../../groups/confirmation-store.ts';
 import { ConsentStore } from '../../groups/consent-store.ts';
 import { GroupStore } from '../../groups/group-store.ts';
 import { ImportStore } from '../../groups/imports/import-store.ts';
@@ -18,6 +19,7 @@ import { SeriesStore } from '../../schedule/series-store.ts';
 import { DataLock } from './data-lock.ts';
 import { endLeases } from './end-leases.ts';
 import { SqliteDeliveryStore } from './delivery-store.ts';
+import { SqliteConfirmationStore } from './confirmation-store.ts';
 import { SqliteConsentStore } from './consent-store.ts';
 import { SqliteGroupStore } from './group-store.ts';
 import { SqliteImportStore } from './import-store.ts';
@@ -65,6 +67,7 @@ class SqliteEngine implements OnApplicationShutdown {
       inject: [SqliteEngine],
     },
     { provide: GroupStore, useClass: SqliteGroupStore },
+    { provide: ConfirmationStore, useClass: SqliteConfirmationStore },
     { provide: ConsentStore, useClass: SqliteConsentStore },
     { provide: SubscriberStore, useClass: SqliteSubscriberStore },
     { provide: SuppressionStore, useClass: SqliteSuppressionStore },
@@ -82,6 +85,7 @@ class SqliteEngine implements OnApplicationShutdown {
   ],
   exports: [
     GroupStore,
+    ConfirmationStore,
     ConsentStore,
     SubscriberStore,
     ImportStore,

@@ -79,6 +79,8 @@ export class Settings {
   readonly logLevel: LogLevel;
   readonly missedGraceMs: number;
   readonly maxAttempts: number;
+  /** How long somebody who has to confirm an address has for that. */
+  readonly confirmWithinMs: number;
   /** Mails per second of all workers together; absent: as fast as the provider allows. */
   readonly maxSendRate: number | undefined;
   /** The ceiling of the wait after a first attempt that was deferred; it doubles with each. */
@@ -120,6 +122,7 @@ export class Settings {
     this.logLevel = values.logLevel;
     this.missedGraceMs = values.missedGraceMs;
     this.maxAttempts = values.maxAttempts;
+    this.confirmWithinMs = values.confirmWithinMs;
     this.maxSendRate = values.maxSendRate;
     this.retryBaseMs = values.retryBaseMs;
     this.leaseMs = values.leaseMs;
@@ -242,6 +245,11 @@ export function parseSettings(env: Environment): Settings {
     missedGraceMs: reader.durationMs('MISSED_GRACE', { fallback: DAY_MS, min: 0, max: 3650 * DAY_MS }),
     maxSendRate: reader.rate('MAX_SEND_RATE'),
     maxAttempts: reader.integer('MAX_ATTEMPTS', { fallback: ATTEMPTS, min: 1, max: 100 }),
+    confirmWithinMs: reader.durationMs('CONFIRM_WITHIN', {
+      fallback: 7 * DAY_MS,
+      min: HOUR_MS,
+      max: 90 * DAY_MS,
+    }),
     retryBaseMs: reader.durationMs('RETRY_BASE', { fallback: RETRY_BASE_MS, min: SECOND_MS, max: HOUR_MS }),
     leaseMs: reader.durationMs('LEASE', { fallback: LEASE_MS, min: LEASE_MIN_MS, max: HOUR_MS }),
     bodyLimitBytes: reader.sizeBytes('BODY_LIMIT', {

@@ -26,6 +26,7 @@ describe('migrate', () => {
     const tables = db.prepare(`SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name`).all();
     expect(tables.map((table) => table['name'])).toEqual([
       'batches',
+      'confirmations',
       'consents',
       'contents',
       'deliveries',

@@ -1,0 +1,153 @@
+import { Injectable } from '@nestjs/common';
+import { Links } from '../consent/links.ts';
+import { originOf } from '../groups/consent.ts';
+import { type Confirmation, ConfirmationStore } from '../groups/confirmation-store.ts';
+import { GroupStore } from '../groups/group-store.ts';
+import type { Group } from '../groups/group.ts';
+import { languageOf } from '../groups/language.ts';
+import { SubscriberStore } from '../groups/subscriber-store.ts';
+import type { Subscriber } from '../groups/subscriber.ts';
+import { SuppressionStore } from '../groups/suppression-store.ts';
+import { Clock, type Disarm, isReached, MINUTE_MS, plusMs, SECOND_MS } from '../platform/clock/clock.ts';
+import { Settings } from '../platform/config/settings.ts';
+import { Log } from '../platform/logging/log.ts';
+import { newMessageKey } from '../schedule/message.ts';
+import { Channel, type Mail } from './channels/channel.ts';
+import { confirmationContent } from './confirmation-content.ts';
+import { newMail } from './mime.ts';
+
+const LOOK_EVERY_MS = SECOND_MS;
+// Each a mail of its own: some hundred in ten seconds, which no form on a web page fills faster.
+const AT_ONCE = 10;
+// For whom a worker was lost with, and for what a channel deferred.
+const AGAIN_AFTER_MS = 5 * MINUTE_MS;
+
+/** Asks those who are pending to confirm, and takes those out of their group who do not in time. */
+@Injectable()
+export class ConfirmationSender {
+  #next: Disarm | undefined;
+  #running: Promise<void> = Promise.resolve();
+  #isStopped = false;
+
+  constructor(
+    private readonly confirmations: ConfirmationStore,
+    private readonly subscribers: SubscriberStore,
+    private readonly suppressions: SuppressionStore,
+    private readonly groups: GroupStore,
+    private readonly channel: Channel,
+    private readonly links: Links,
+    private readonly clock: Clock,
+    private readonly settings: Settings,
+    private readonly log: Log,
+  ) {}
+
+  /** Looks every second from now on what is due. */
+  start(): void {
+    this.#next = this.clock.arm(plusMs(this.clock.now(), LOOK_EVERY_MS), () => {
+      this.#running = this.#look();
+    });
+  }
+
+  /** Resolves when nothing is under way any more. */
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    this.#next?.();
+    await this.#running;
+  }
+
+  /** Does what is due now, each by one worker only. A worker that dies in the middle leaves it to another one some minutes later. */
+  async runOnce(): Promise<void> {
+    const due = await this.confirmations.findDue(this.clock.now(), AT_ONCE);
+    await Promise.all(due.map((confirmation) => this.#attend(confirmation)));
+  }
+
+  async #look(): Promise<void> {
+    try {
+      await this.runOnce();
+    } catch (error) {
+      this.log.error('confirmations.failed', { err: error }); // they stay due
+    }
+    if (!this.#isStopped) {
+      this.start();
+    }
+  }
+
+  async #attend(found: Confirmation): Promise<void> {
+    const now = this.clock.now();
+    const claimed = { ...found, dueAt: plusMs(now, AGAIN_AFTER_MS), version: found.version + 1 };
+    if (!(await this.confirmations.put(claimed, found))) {
+      return; // another worker was quicker
+    }
+    const subscriber = await this.subscribers.find(found.group, found.subscriber);
+    if (subscriber?.status !== 'pending') {
+      await this.confirmations.remove(claimed);
+      return;
+    }
+    if (isReached(this.#expiryOf(found), now)) {
+      await this.#expire(subscriber, now);
+      await this.confirmations.remove(claimed);
+      return;
+    }
+    const isSettled = !found.isWanted || (await this.#isSent(subscriber));
+    if (isSettled) {
+      await this.confirmations.put(
+        {
+          ...claimed,
+          isWanted: false,
+          sentCount: found.sentCount + (found.isWanted ? 1 : 0),
+          lastSentAt: found.isWanted ? now : found.lastSentAt,
+          dueAt: this.#expiryOf(found),
+          version: claimed.version + 1,
+        },
+        claimed,
+      );
+    }
+  }
+
+  /** False where it is worth trying again. */
+  async #isSent(subscriber: Subscriber): Promise<boolean> {
+    if (await this.suppressions.find(subscriber.key)) {
+      return true; // there is nothing to be sent
+    }
+    const mail = this.#mailTo(subscriber, await this.groups.find(subscriber.group));
+    const [result] = await this.channel.send([mail], new AbortController().signal);
+    this.log.info('confirmation.sent', {
+      group: subscriber.group,
+      message_key: mail.messageKey,
+      result: result?.kind,
+    });
+    return result?.kind === 'accepted' || result?.kind === 'rejected';
+  }
+
+  #mailTo(subscriber: Subscriber, group: Group | undefined): Mail {
+    const messageKey = newMessageKey();
+    const url = this.links.confirmUrl({ group: subscriber.group, subscriber: subscriber.key, messageKey });
+    const language = languageOf(subscriber, group?.language);
+    return newMail({
+      ...confirmationContent(language, {
+        list: group?.displayName ?? subscriber.group,
+        url,
+        postalAddress: group?.postalAddress,
+      }),
+      merge: undefined,
+      from: group?.from ?? this.settings.mailFrom,
+      replyTo: group?.replyTo,
+      to: subscriber.email,
+      toName: subscriber.name,
+      messageKey,
+      group: subscriber.group,
+      // RFC 3834, 5: made by a machine, so that no other machine answers it.
+      headers: [{ name: 'Auto-Submitted', value: 'auto-generated' }],
+      date: this.clock.now(),
+    });
+  }
+
+  async #expire({ group, key, version }: Subscriber, at: Temporal.Instant): Promise<void> {
+    await this.subscribers.remove(group, key, version, { ...originOf('expiry'), what: 'expired', at });
+    this.log.info('confirmation.expired', { group });
+  }
+
+  #expiryOf({ requestedAt }: Confirmation): Temporal.Instant {
+    return plusMs(requestedAt, this.settings.confirmWithinMs);
+  }
+}
