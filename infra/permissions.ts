@@ -24,7 +24,13 @@ export function apiPermissions(scope: PermissionScope): readonly PolicyStatement
     allow(
       'Groups',
       [table(scope, 'groups')],
-      ['dynamodb:BatchGetItem', 'dynamodb:DeleteItem', 'dynamodb:GetItem', 'dynamodb:UpdateItem'],
+      [
+        'dynamodb:BatchGetItem',
+        'dynamodb:DeleteItem',
+        'dynamodb:GetItem',
+        'dynamodb:PutItem',
+        'dynamodb:UpdateItem',
+      ],
     ),
     allow('GroupsByName', [index(scope, 'groups', 'by_name')], ['dynamodb:Query']),
     allow(
@@ -72,7 +78,11 @@ export function apiPermissions(scope: PermissionScope): readonly PolicyStatement
 /** It finds what is due, delivers it, and sweeps content that no message needs. */
 export function workerPermissions(scope: PermissionScope): readonly PolicyStatement[] {
   return [
-    allow('Groups', [table(scope, 'groups')], ['dynamodb:GetItem', 'dynamodb:UpdateItem']),
+    allow(
+      'Groups',
+      [table(scope, 'groups')],
+      ['dynamodb:GetItem', 'dynamodb:PutItem', 'dynamodb:UpdateItem'],
+    ),
     // It reads them for a batch; for an import it writes them, and what is recorded of them.
     allow(
       'Subscribers',

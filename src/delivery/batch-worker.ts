@@ -1,8 +1,10 @@
 import { Injectable } from '@nestjs/common';
+import { GroupStore } from '../groups/group-store.ts';
 import { SubscriberStore } from '../groups/subscriber-store.ts';
 import type { Subscriber, SubscriberKey } from '../groups/subscriber.ts';
 import { SuppressionStore } from '../groups/suppression-store.ts';
-import { Clock, isReached, later, plusMs } from '../platform/clock/clock.ts';
+import { Clock, isReached, later, plusMs, SECOND_MS } from '../platform/clock/clock.ts';
+import { assertNever } from '../platform/errors/assert-never.ts';
 import { StoreUnavailableError } from '../platform/errors/domain-error.ts';
 import { Settings } from '../platform/config/settings.ts';
 import { Shutdown } from '../platform/lifecycle/shutdown.ts';
@@ -25,11 +27,13 @@ import {
   afterLoss,
   afterRenderFault,
   afterSend,
+  afterSkip,
   endWithoutSending,
   type RetryRules,
 } from './next-state.ts';
 import { Pacer } from './rate/pacer.ts';
 import { batchRetryDelayMs, retryDelayMs, type Wait } from './retry.ts';
+import { lookAgainAt, SendTimes, wasUnattended } from './send-time.ts';
 import { WorkQueue } from './work-queue.ts';
 
 /** A delivery that has no outcome yet, and to whom. */
@@ -39,8 +43,14 @@ interface Open {
   readonly before: Delivery | undefined;
 }
 
+/** A delivery whose time has come. */
+interface Due extends Open {
+  /** From when on it could go. */
+  readonly since: Temporal.Instant;
+}
+
 /** A delivery that is about to be handed to the channel. */
-interface Ready extends Open {
+interface Ready extends Due {
   readonly mail: Mail;
 }
 
@@ -56,8 +66,11 @@ interface Run {
   attempts: Report['attempts'];
   /** Deferred, throttled, or in doubt and to be sent again: the batch waits for them. */
   readonly waiting: Wait[];
+  readonly times: SendTimes;
   /** When the rest is to be tried that has not had its turn; absent where all has. */
   laterAt: Temporal.Instant | undefined;
+  /** When the time of the next one comes whose time has not come yet; absent where that of all has. */
+  waitsUntil: Temporal.Instant | undefined;
   /** As the ledger last said. */
   status: MessageStatus;
   /** The channel has been asked, and its answer is not in `unreported`: those in flight are in doubt until then. */
@@ -73,6 +86,9 @@ const MAX_LOSSES = 50;
 const USED_UP =
   "The account's quota of mails in 24 hours is used up. Resume the message when there is room again, or have the quota raised.";
 
+// Then somebody has attended to the message, if anybody runs.
+const UNATTENDED_MS = 5 * SECOND_MS;
+
 // All mails of a window are in memory at once; those of large messages go in smaller windows.
 const WINDOW_BYTES = 16 * 1024 * 1024;
 
@@ -84,6 +100,7 @@ export class BatchWorker {
     private readonly deliveries: DeliveryStore,
     private readonly subscribers: SubscriberStore,
     private readonly suppressions: SuppressionStore,
+    private readonly groups: GroupStore,
     private readonly queue: WorkQueue,
     private readonly channel: Channel,
     private readonly mailMakers: MailMakers,
@@ -162,7 +179,9 @@ export class BatchWorker {
       goneInDoubt: 0,
       attempts: undefined,
       waiting: [],
+      times: new SendTimes(message, await this.groups.find(batch.group)),
       laterAt: undefined,
+      waitsUntil: undefined,
       status: message.status,
       isAsking: false,
     };
@@ -176,9 +195,40 @@ export class BatchWorker {
       await this.#settle(run);
       return;
     }
-    const mailMaker = await this.#mailMakerFor(run);
-    const isThrough = mailMaker !== undefined && (await this.#sendAll(run, open, mailMaker));
+    if (wasUnattended(run.message, this.clock.now(), this.settings.missedGraceMs)) {
+      run.laterAt = plusMs(this.clock.now(), UNATTENDED_MS);
+      await this.#settle(run);
+      return;
+    }
+    const due = this.#whoseTimeHasCome(run, open);
+    const mailMaker = due.length > 0 ? await this.#mailMakerFor(run) : undefined;
+    const isThrough =
+      due.length === 0 || (mailMaker !== undefined && (await this.#sendAll(run, due, mailMaker)));
     await (isThrough ? this.#settle(run) : this.#giveBack(run));
+  }
+
+  /** The others wait, or are not to get it. */
+  #whoseTimeHasCome(run: Run, open: readonly Open[]): readonly Due[] {
+    const now = this.clock.now();
+    const { expiresAt } = run.message;
+    if (expiresAt && isReached(expiresAt, now)) {
+      return open.map((one) => ({ ...one, since: now })); // whoever has not got it by now need not wait to be told
+    }
+    return open.flatMap((one): readonly Due[] => {
+      const time = run.times.of(one.subscriber, one.before !== undefined, now);
+      switch (time.kind) {
+        case 'now':
+          return [{ ...one, since: time.since }];
+        case 'later':
+          run.waitsUntil = run.waitsUntil && isReached(run.waitsUntil, time.at) ? run.waitsUntil : time.at;
+          return [];
+        case 'skip':
+          run.unreported.push(afterSkip(one.subscriber, one.before, time.reason, now));
+          return [];
+        default:
+          return assertNever(time);
+      }
+    });
   }
 
   /** Who is still to get it. Whoever left the group, or was being handed over when the last worker was lost, is decided upon here. */
@@ -225,10 +275,10 @@ export class BatchWorker {
   }
 
   /** False where the batch is to be given back before its end: the message or the process stops. */
-  async #sendAll(run: Run, open: readonly Open[], mailMaker: MailMaker): Promise<boolean> {
+  async #sendAll(run: Run, due: readonly Due[], mailMaker: MailMaker): Promise<boolean> {
     const windowSize = this.#windowSize(run.message);
-    for (let start = 0; start < open.length;) {
-      const wanted = Math.min(windowSize, open.length - start);
+    for (let rest = due; rest.length > 0;) {
+      const wanted = Math.min(windowSize, rest.length);
       const turn = await this.pacer.take(run, wanted, () => this.#recordBeforeWaiting(run));
       if (turn.kind === 'later') {
         run.laterAt = turn.at;
@@ -240,11 +290,12 @@ export class BatchWorker {
       if (turn.kind !== 'go' || this.shutdown.isStopping) {
         return false;
       }
-      const window = open.slice(start, start + turn.count);
+      // While it waited for its turn, the send window of the group may have ended.
+      const window = this.#whoseTimeHasCome(run, rest.slice(0, turn.count));
       if (!(await this.#sendWindow(run, window, mailMaker))) {
         return false;
       }
-      start += turn.count;
+      rest = this.#whoseTimeHasCome(run, rest.slice(turn.count)); // whoever waits for a time needs no turn
     }
     return true;
   }
@@ -256,7 +307,7 @@ export class BatchWorker {
     }
   }
 
-  async #sendWindow(run: Run, window: readonly Open[], mailMaker: MailMaker): Promise<boolean> {
+  async #sendWindow(run: Run, window: readonly Due[], mailMaker: MailMaker): Promise<boolean> {
     const ready = await this.#prepare(run, window, mailMaker);
     const first = ready.at(0);
     const last = ready.at(-1);
@@ -299,7 +350,7 @@ export class BatchWorker {
   }
 
   /** Makes the mails; whoever is not to get one, or for whom none can be made, is decided upon here. */
-  async #prepare(run: Run, window: readonly Open[], mailMaker: MailMaker): Promise<readonly Ready[]> {
+  async #prepare(run: Run, window: readonly Due[], mailMaker: MailMaker): Promise<readonly Ready[]> {
     const ready: Ready[] = [];
     const suppressed = await this.suppressions.findAmong(window.map(({ subscriber }) => subscriber.key));
     for (const open of window) {
@@ -357,7 +408,8 @@ export class BatchWorker {
     }
     const hasAccepted = results.some((result) => result.kind === 'accepted');
     if (results.some((result) => result.kind !== 'throttled')) {
-      run.attempts = { at, acceptedAt: hasAccepted ? now : undefined };
+      const dueAt = ready.map(({ since }) => since).reduce(later);
+      run.attempts = { at, acceptedAt: hasAccepted ? now : undefined, dueAt };
     }
     return refusal;
   }
@@ -422,15 +474,26 @@ export class BatchWorker {
     this.log.info('batch.given-back', { message_key: run.message.key, status: run.status });
   }
 
-  #retryAt({ waiting, laterAt, message }: Run, now: Temporal.Instant): Temporal.Instant | undefined {
-    if (waiting.length === 0 && !laterAt) {
+  #retryAt(run: Run, now: Temporal.Instant): Temporal.Instant | undefined {
+    const { expiresAt } = run.message;
+    const moments = [
+      this.#triedAgainAt(run, now),
+      run.waitsUntil && lookAgainAt(run.waitsUntil, now, Math.random),
+    ].filter((moment) => moment !== undefined);
+    if (moments.length === 0) {
       return undefined;
     }
-    const waitMs =
-      waiting.length === 0 ? 0 : batchRetryDelayMs(waiting, this.settings.retryBaseMs, Math.random);
-    const retryAt = later(laterAt ?? now, plusMs(now, waitMs));
     // At its expiry they end; nobody should wait an hour to see it.
-    return message.expiresAt && isReached(message.expiresAt, retryAt) ? message.expiresAt : retryAt;
+    return [...moments, ...(expiresAt ? [expiresAt] : [])].reduce((a, b) => (isReached(a, b) ? a : b));
+  }
+
+  /** When those are tried again whose time has come. */
+  #triedAgainAt({ waiting, laterAt }: Run, now: Temporal.Instant): Temporal.Instant | undefined {
+    if (waiting.length === 0) {
+      return laterAt;
+    }
+    const waitMs = batchRetryDelayMs(waiting, this.settings.retryBaseMs, Math.random);
+    return later(laterAt ?? now, plusMs(now, waitMs));
   }
 
   /** The ledger has it: it is written once. */

@@ -24,7 +24,13 @@ export interface Report {
   readonly results: readonly Delivery[];
   /** When the channel was last asked, and when it last said yes; for the message's latencies. */
   readonly attempts:
-    { readonly at: Temporal.Instant; readonly acceptedAt: Temporal.Instant | undefined } | undefined;
+    | {
+        readonly at: Temporal.Instant;
+        readonly acceptedAt: Temporal.Instant | undefined;
+        /** The latest moment from which one of those deliveries could go; absent where that is the message's time. */
+        readonly dueAt?: Temporal.Instant | undefined;
+      }
+    | undefined;
   /** People who were in flight when their worker was lost, and have left the group since: counted as unknown, without a delivery. */
   readonly goneInDoubt: number;
   readonly now: Temporal.Instant;
@@ -112,6 +118,15 @@ export abstract class DeliveryStore {
     now: Temporal.Instant,
     page: ClaimablePage,
   ): Promise<readonly BatchPointer[]>;
+
+  /**
+   * When the next of the message's open batches can be claimed, or could be if its worker were lost; `soon` where that comes earlier, so that
+   * nobody need look at all of them; absent where none is open.
+   */
+  abstract findNextAt(messageKey: MessageKey, soon: Temporal.Instant): Promise<Temporal.Instant | undefined>;
+
+  /** Lets open batches that wait until later, and that nobody works on, be claimed from `now` on. A second run finds none. */
+  abstract hasten(messageKey: MessageKey, now: Temporal.Instant): Promise<void>;
 
   /** In order of their first subscriber. */
   abstract listBatches(messageKey: MessageKey, page: BatchPage): Promise<readonly BatchRecord[]>;

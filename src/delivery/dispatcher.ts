@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { SubscriberStore } from '../groups/subscriber-store.ts';
 import type { SubscriberKey } from '../groups/subscriber.ts';
-import { Clock, HOUR_MS, later, msBetween, plusMs } from '../platform/clock/clock.ts';
+import { Clock, HOUR_MS, isReached, later, msBetween, plusMs } from '../platform/clock/clock.ts';
 import { Settings } from '../platform/config/settings.ts';
 import { Shutdown } from '../platform/lifecycle/shutdown.ts';
 import { Log } from '../platform/logging/log.ts';
@@ -17,6 +17,8 @@ const BATCHES_PER_CUT = 99;
 const CLAIMABLE_PAGE = 1_000;
 // How often a message at work is looked at for batches that were left behind: they wait a quarter of a lease beyond its end at most.
 const LOOKS_PER_LEASE = 4;
+// At that, batches come to the queue again whose pointers it has lost, and an outage is told from a wait.
+const SLEEP_MAX_MS = HOUR_MS;
 // Read and written within a small part of a lease, which each page renews.
 const REOPENED_PAGE = 100;
 
@@ -37,7 +39,7 @@ export class Dispatcher {
 
   /**
    * Goes on from the position at which the message stands, whoever brought it there; opens again what is to be retried; puts batches that were left behind on the
-   * queue again; finishes a message that has nothing left. Ends quietly where the lease is lost: another one goes on then.
+   * queue again, and those of a cancelled message that wait; finishes a message that has nothing left. Ends quietly where the lease is lost: another one goes on then.
    */
   async dispatch(message: Message, token: string): Promise<void> {
     await this.tracing.run({ trace: traceOf(message.key), name: 'message.dispatch' }, () =>
@@ -60,14 +62,29 @@ export class Dispatcher {
       this.log.info('dispatch.lease-lost', { message_key: message.key });
       return;
     }
+    if (message.status === 'cancelled') {
+      await this.deliveries.hasten(message.key, this.clock.now()); // nobody waits for a time that does not come
+    }
     await this.deliveries.finish(message.group, message.key);
     const lookedAt = this.clock.now(); // behind the cut, whose pointers are on their way
     if (message.dispatch.batchesCut > message.dispatch.batchesSettled) {
       await this.#pushLeftBehind(message, lookedAt);
     }
-    const nextMs = this.shutdown.isStopping ? 0 : this.settings.leaseMs / LOOKS_PER_LEASE;
-    const wakeAt = plusMs(this.clock.now(), Math.round(nextMs));
+    const wakeAt = this.shutdown.isStopping ? this.clock.now() : await this.#nextWake(message);
     await this.messages.rest(message.group, message.key, { token, wakeAt, lookedAt });
+  }
+
+  /** Soon, while there is work; a message whose batches all wait sleeps until the first of them can go on. */
+  async #nextWake({ key, attempts }: Message): Promise<Temporal.Instant> {
+    const now = this.clock.now();
+    const soonMs = Math.round(this.settings.leaseMs / LOOKS_PER_LEASE);
+    const soon = plusMs(now, soonMs);
+    if (attempts.lastAt && msBetween(attempts.lastAt, now) <= 2 * soonMs) {
+      return soon; // without a look at its batches, of which there may be thousands
+    }
+    const nextAt = (await this.deliveries.findNextAt(key, soon)) ?? soon;
+    const latest = plusMs(now, SLEEP_MAX_MS);
+    return isReached(nextAt, latest) ? nextAt : latest;
   }
 
   async #cut(message: Message, token: string): Promise<void> {

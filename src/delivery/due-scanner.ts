@@ -1,15 +1,30 @@
 import { Injectable } from '@nestjs/common';
-import { Clock, type Disarm, isReached, plusMs, SECOND_MS } from '../platform/clock/clock.ts';
+import {
+  Clock,
+  type Disarm,
+  formatInstant,
+  isReached,
+  later,
+  MINUTE_MS,
+  msBetween,
+  plusMs,
+  SECOND_MS,
+} from '../platform/clock/clock.ts';
+import { assertNever } from '../platform/errors/assert-never.ts';
 import { Settings } from '../platform/config/settings.ts';
 import { VersionMismatchError } from '../platform/errors/version-mismatch-error.ts';
 import { Log } from '../platform/logging/log.ts';
-import { MessageStore, type Waking } from '../schedule/message-store.ts';
+import { type MessageChange, MessageStore, type Waking } from '../schedule/message-store.ts';
+import { messageTags } from '../schedule/message-tags.ts';
 import type { Message } from '../schedule/message.ts';
-import { judgeLateness } from '../schedule/missed-rule.ts';
+import { judgeLateness, type Verdict } from '../schedule/missed-rule.ts';
+import { Planner } from '../schedule/planner.ts';
+import { formatDuration } from '../schedule/schedule-time.ts';
 import { WakeSignal } from '../schedule/wake-signal.ts';
 import { DeliveryMetrics } from './delivery-metrics.ts';
 import { Dispatcher } from './dispatcher.ts';
 import { newToken } from './lease.ts';
+import { wasUnattended } from './send-time.ts';
 
 const SCAN_EVERY_MS = SECOND_MS;
 // Scanners that started together drift apart, so that they do not all ask at the same moment.
@@ -18,6 +33,9 @@ const SCAN_JITTER = 0.2;
 const LOOK_AHEAD_MS = 5 * SECOND_MS;
 // One page of candidates; a full page is followed by the next as soon as it is attended to.
 const SCAN_LIMIT = 1_000;
+// Until the first wave that is known, somebody may come whose wave is earlier: it is noticed so long after it at most. Offsets from UTC are
+// multiples of this today, so that looks and waves come together.
+const REPLAN_EVERY_MS = 15 * MINUTE_MS;
 // Messages attended to side by side: their dispatch is mostly waiting for the store.
 const ATTEND_AT_ONCE = 16;
 
@@ -37,6 +55,7 @@ export class DueScanner {
 
   constructor(
     private readonly messages: MessageStore,
+    private readonly planner: Planner,
     private readonly dispatcher: Dispatcher,
     private readonly wakes: WakeSignal,
     private readonly metrics: DeliveryMetrics,
@@ -156,7 +175,8 @@ export class DueScanner {
   }
 
   async #attend(waking: Waking): Promise<void> {
-    const message = await this.messages.find(waking.group, waking.key);
+    const found = await this.messages.find(waking.group, waking.key);
+    const message = found && (await this.#replan(found));
     if (!message || !(await this.#mayGo(message))) {
       return;
     }
@@ -177,29 +197,106 @@ export class DueScanner {
     await this.dispatcher.dispatch(claimed, token);
   }
 
+  /**
+   * Finds the first wave of a message with a local time by where its subscribers are now, and answers the message where that has come;
+   * otherwise it is looked at again, until it has.
+   */
+  async #replan(message: Message): Promise<Message | undefined> {
+    const { localDelivery } = message;
+    if (message.status !== 'scheduled' || !localDelivery) {
+      return message;
+    }
+    const now = this.clock.now();
+    const scheduleOn = await this.planner.firstSending(message.group, localDelivery, localDelivery.since);
+    const isReleased = !message.dueAt.equals(message.scheduleOn); // somebody let it go on, and from then on its lateness counts
+    const dueAt = isReleased ? later(scheduleOn, message.dueAt) : scheduleOn;
+    const next = plusMs(now, REPLAN_EVERY_MS - (now.epochMilliseconds % REPLAN_EVERY_MS));
+    const wakeAt = isReached(dueAt, next) ? dueAt : next;
+    let planned: Message | undefined = message;
+    if (!scheduleOn.equals(message.scheduleOn)) {
+      const tags = messageTags({ ...message, scheduleOn });
+      planned = await this.#changeUnlessChanged(message, { scheduleOn, dueAt, tags, wakeAt });
+    } else if (!isReached(wakeAt, now)) {
+      await this.messages.postpone(message.group, message.key, message.version, wakeAt);
+    }
+    return isReached(dueAt, now) ? planned : undefined;
+  }
+
   /** False where the message is too late to go out; it is held or skipped then. */
   async #mayGo(message: Message): Promise<boolean> {
+    const now = this.clock.now();
+    if (message.status === 'sending') {
+      return this.#mayGoOn(message, now);
+    }
     if (message.status !== 'scheduled') {
       return true;
     }
-    const verdict = judgeLateness(message, this.clock.now(), this.settings.missedGraceMs);
+    const verdict = judgeLateness(message, now, this.settings.missedGraceMs);
     if (verdict.kind === 'go') {
       return true;
     }
+    if (verdict.kind === 'skip' && (await this.#hasWavesInTime(message, now))) {
+      return this.#skipMissed(message, now);
+    }
+    await this.#stop(message, verdict);
+    return false;
+  }
+
+  async #hasWavesInTime(message: Message, now: Temporal.Instant): Promise<boolean> {
+    const { localDelivery, expiresAt } = message;
+    if (!localDelivery || (expiresAt && isReached(expiresAt, now))) {
+      return false;
+    }
+    const last = (await this.planner.plan(message)).waves.at(-1);
+    return last !== undefined && msBetween(last.at, now) <= this.settings.missedGraceMs;
+  }
+
+  /** Waves that are late by more than the grace are left out; the others go. */
+  async #skipMissed(message: Message, now: Temporal.Instant): Promise<boolean> {
+    const { localDelivery } = message;
+    const missedBefore = plusMs(now, -this.settings.missedGraceMs);
+    const change = { localDelivery: localDelivery && { ...localDelivery, missedBefore }, wakeAt: now };
+    return (await this.#changeUnlessChanged(message, change)) !== undefined;
+  }
+
+  /** Waves that came while nobody was there to send them follow the same rule as a message that did. */
+  async #mayGoOn(message: Message, now: Temporal.Instant): Promise<boolean> {
+    if (!wasUnattended(message, now, this.settings.missedGraceMs)) {
+      return true;
+    }
+    const asleepSince = message.wakeAt ?? now;
+    switch (message.onMissed) {
+      case 'send':
+        return true;
+      case 'hold': {
+        const reason = `Nothing could be sent from ${formatInstant(asleepSince)} on, for ${formatDuration(msBetween(asleepSince, now))}; waves may have been missed, and the grace is ${formatDuration(this.settings.missedGraceMs)}.`;
+        await this.#stop(message, { kind: 'hold', reason });
+        return false;
+      }
+      case 'skip':
+        return this.#skipMissed(message, now);
+      default:
+        return assertNever(message.onMissed);
+    }
+  }
+
+  async #stop(message: Message, verdict: Exclude<Verdict, { kind: 'go' }>): Promise<void> {
     const status = verdict.kind === 'hold' ? 'held' : 'skipped';
-    try {
-      await this.messages.change(message.group, message.key, message.version, {
-        status,
-        reason: verdict.reason,
-        wakeAt: undefined,
-      });
+    const change = { status, reason: verdict.reason, wakeAt: undefined } as const;
+    if (await this.#changeUnlessChanged(message, change)) {
       this.log.warn(`message.${status}`, { message_key: message.key, group: message.group });
+    }
+  }
+
+  /** `undefined` where somebody changed or claimed it meanwhile: what it is now is found by its wake. */
+  async #changeUnlessChanged(message: Message, change: MessageChange): Promise<Message | undefined> {
+    try {
+      return await this.messages.change(message.group, message.key, message.version, change);
     } catch (error) {
       if (!(error instanceof VersionMismatchError)) {
         throw error;
       }
-      // Somebody changed or claimed it meanwhile: what it is now is found by its wake.
+      return undefined;
     }
-    return false;
   }
 }

@@ -55,7 +55,7 @@ function suppressionNote({ reason, detail, addedAt }: Suppression): string {
 }
 
 /** Not handed over on purpose; but who may have got it in an earlier attempt was not skipped. */
-function afterSkip(
+export function afterSkip(
   subscriber: Pick<Subscriber, 'key' | 'email'>,
   before: Delivery | undefined,
   reason: string,

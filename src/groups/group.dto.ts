@@ -1,5 +1,5 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
-import { IsIn, IsNumber, IsOptional, IsTimeZone, Max, Min, ValidateIf } from 'class-validator';
+import { Allow, IsIn, IsNumber, IsOptional, IsTimeZone, Max, Min, ValidateIf } from 'class-validator';
 import { formatInstant } from '../platform/clock/clock.ts';
 import { SEND_RATE_MAX, SEND_RATE_MIN } from '../platform/config/settings.ts';
 import { IsText } from '../platform/http/is-plain-text.ts';
@@ -15,11 +15,52 @@ import {
   USUAL_MAILING,
 } from './mailing-settings.ts';
 import { EMAIL_MAX_LENGTH, IsBareAddress, IsMailbox, MAILBOX_MAX_LENGTH } from '../platform/mail/mailbox.ts';
+import {
+  parseSendWindow,
+  type SendWindow,
+  WEEKDAYS,
+  type Weekday,
+  WINDOW_ZONES,
+  windowFields,
+  type WindowZone,
+} from './send-window.ts';
 
 const SEND_RATE_FAULT = `Mails per second are needed: a number from ${SEND_RATE_MIN} to ${SEND_RATE_MAX}.`;
 const DISPLAY_NAME_MAX_LENGTH = 100;
 const POSTAL_ADDRESS_MAX_LENGTH = 300;
 const TIME_ZONE_FAULT = 'An IANA time zone is needed, such as Europe/Paris.';
+
+/** When deliveries may go, as a body and an answer have it. */
+class SendWindowView {
+  @ApiProperty({ pattern: '^([01]\\d|2[0-3]):[0-5]\\d$', example: '08:00' })
+  readonly from!: string;
+
+  @ApiProperty({
+    pattern: '^([01]\\d|2[0-3]):[0-5]\\d$',
+    description: 'Not included; a time before from is one of the next day.',
+    example: '20:00',
+  })
+  readonly to!: string;
+
+  @ApiPropertyOptional({
+    enum: WEEKDAYS,
+    isArray: true,
+    minItems: 1,
+    maxItems: WEEKDAYS.length,
+    description: 'Days on which it begins; all of them where left out.',
+    example: WEEKDAYS,
+  })
+  readonly days?: readonly Weekday[];
+
+  @ApiPropertyOptional({
+    enum: WINDOW_ZONES,
+    default: 'group',
+    description:
+      "Whose clock it goes by; a subscriber without a zone has the group's, a group without one UTC.",
+    example: 'group',
+  })
+  readonly zone?: WindowZone;
+}
 
 /** What PUT …/groups/{group} takes; what is left out is emptied. */
 export class GroupBody {
@@ -160,6 +201,15 @@ export class GroupBody {
   @IsOptional()
   @IsIn(LANGUAGES, { message: `One of ${LANGUAGES.join(', ')} is needed.` })
   readonly language?: Language | null;
+
+  @ApiPropertyOptional({
+    type: SendWindowView,
+    nullable: true,
+    description:
+      'When deliveries to the group may go. Outside it they wait for its next start; a message that runs over its end goes on then. Where null, they go at any time.',
+  })
+  @Allow()
+  readonly send_window?: unknown;
 }
 
 class SubscriberCountsView {
@@ -220,6 +270,9 @@ export class GroupView {
   @ApiProperty({ enum: LANGUAGES, nullable: true, example: 'en' })
   readonly language!: Language | null;
 
+  @ApiProperty({ type: SendWindowView, nullable: true, description: 'Where null, at any time.' })
+  readonly send_window!: SendWindowView | null;
+
   @ApiProperty({ format: 'date-time', example: '2026-11-23T14:00:00.123Z' })
   readonly date_added!: string;
 
@@ -244,7 +297,12 @@ export function readGroupSettings(body: GroupBody): GroupSettings {
     unsubscribeMailto: body.unsubscribe_mailto ?? undefined,
     postalAddress: body.postal_address ?? undefined,
     language: body.language ?? undefined,
+    sendWindow: readSendWindow(body.send_window),
   };
+}
+
+function readSendWindow(value: unknown): SendWindow | undefined {
+  return value === undefined || value === null ? undefined : parseSendWindow(value, '/send_window');
 }
 
 export function viewGroup(group: Group): GroupView {
@@ -262,6 +320,7 @@ export function viewGroup(group: Group): GroupView {
     unsubscribe_mailto: group.unsubscribeMailto ?? null,
     postal_address: group.postalAddress ?? null,
     language: group.language ?? null,
+    send_window: group.sendWindow ? windowFields(group.sendWindow) : null,
     date_added: formatInstant(group.addedAt),
     subscribers: group.counts,
     version: group.version,

@@ -1,6 +1,7 @@
 import { DomainError, InvalidInputError } from '../platform/errors/domain-error.ts';
 import type { Brand } from '../platform/ids/brand.ts';
 import type { MailingSettings } from './mailing-settings.ts';
+import type { SendWindow } from './send-window.ts';
 import type { SubscriberStatus } from './subscriber.ts';
 
 /** The slug of a group: lower case, 1 to 63 characters. */
@@ -25,6 +26,8 @@ export interface GroupSettings extends MailingSettings {
   readonly timeZone: string | undefined;
   /** Mails per second to all of the group together; absent: as fast as the channel may. */
   readonly maxSendRate: number | undefined;
+  /** Absent: at any time. */
+  readonly sendWindow: SendWindow | undefined;
 }
 
 export class GroupNotFoundError extends DomainError {

@@ -54,6 +54,12 @@ export interface Member {
   readonly joinedAt: Temporal.Instant;
 }
 
+/** How many active subscribers have a zone, in lower case; absent: none. */
+export interface ZoneCount {
+  readonly timeZone: string | undefined;
+  readonly count: number;
+}
+
 /** Where subscribers live. */
 export abstract class SubscriberStore {
   /**
@@ -105,6 +111,9 @@ export abstract class SubscriberStore {
     after: SubscriberKey | undefined,
     limit: number,
   ): Promise<readonly Member[]>;
+
+  /** The active subscribers by zone, in no order; counted as they change, so it is quick however large the group. */
+  abstract countZones(group: GroupName): Promise<readonly ZoneCount[]>;
 
   /** Everybody who is in the range now, in order of key; a range holds one batch (at most 50), and whoever joined it since. */
   abstract readRange(group: GroupName, range: SubscriberRange): Promise<readonly Subscriber[]>;

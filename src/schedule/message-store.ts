@@ -43,6 +43,7 @@ export type MessageChange = Partial<
     | 'reason'
     | 'scheduleOn'
     | 'dueAt'
+    | 'localDelivery'
     | 'expiresAt'
     | 'onMissed'
     | 'onUnknown'
@@ -119,6 +120,17 @@ export abstract class MessageStore {
    * so does a claim whose wake has not come or that finds a lease which has not ended.
    */
   abstract claim(group: GroupName, key: MessageKey, terms: ClaimTerms): Promise<Message | undefined>;
+
+  /**
+   * Moves the wake of a message that is still `scheduled` and has this version, which stays; does nothing to another, and so does a second
+   * run where somebody has changed it meanwhile.
+   */
+  abstract postpone(
+    group: GroupName,
+    key: MessageKey,
+    expectedVersion: number,
+    wakeAt: Temporal.Instant,
+  ): Promise<void>;
 
   /** Ends the lease and sets the next wake. Does nothing where the token is not the lease's any more. */
   abstract rest(group: GroupName, key: MessageKey, rest: Rest): Promise<void>;

@@ -1,7 +1,8 @@
-import { ApiProperty } from '@nestjs/swagger';
+import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import type { Group } from '../groups/group.ts';
-import { formatInstant, msBetween } from '../platform/clock/clock.ts';
+import { formatInstant, isReached, later, msBetween } from '../platform/clock/clock.ts';
 import { type Template, TEMPLATES } from './content.ts';
+import { localTimeFields, PASSED, type Passed } from './local-delivery.ts';
 import {
   type Message,
   MESSAGE_STATUSES,
@@ -12,6 +13,8 @@ import {
   type OnUnknown,
   pendingCount,
 } from './message.ts';
+import { PlanView, viewPlan } from './plan-view.ts';
+import type { Plan } from './planner.ts';
 
 const EXAMPLE_KEY = '019ab0a2-7c1e-7d3a-9f65-3a1b5c8e2d47';
 
@@ -98,16 +101,33 @@ class LatencyView {
   @ApiProperty({ type: 'integer', nullable: true, description: 'Due → first attempt, in ms.', example: 12 })
   readonly first_attempt_ms!: number | null;
 
-  @ApiProperty({ type: 'integer', nullable: true, description: 'Due → last attempt, in ms.', example: 840 })
+  @ApiProperty({
+    type: 'integer',
+    nullable: true,
+    description: 'Due → last attempt, in ms; of the last wave or window, where there are such.',
+    example: 840,
+  })
   readonly last_attempt_ms!: number | null;
 
   @ApiProperty({
     type: 'integer',
     nullable: true,
-    description: 'Due → the last delivery accepted, in ms.',
+    description: 'Due → the last delivery accepted, in ms; of the last wave or window, where there are such.',
     example: 861,
   })
   readonly last_accepted_ms!: number | null;
+}
+
+/** A local time, for each subscriber in their own zone. */
+export class LocalDeliveryView {
+  @ApiProperty({ pattern: '^([01]\\d|2[0-3]):[0-5]\\d(:[0-5]\\d)?$', example: '09:00' })
+  readonly time!: string;
+
+  @ApiProperty({ format: 'date', example: '2030-03-28' })
+  readonly date!: string;
+
+  @ApiPropertyOptional({ enum: PASSED, default: 'send', example: 'send' })
+  readonly passed?: Passed;
 }
 
 class WarningView {
@@ -160,6 +180,25 @@ export class MessageView {
     example: '2026-11-23T14:10:00.000Z',
   })
   readonly scheduled_at!: string;
+
+  @ApiProperty({
+    type: LocalDeliveryView,
+    nullable: true,
+    description:
+      'Where it goes at a local time: schedule_on is then its first wave, as far as the group is known.',
+    example: null,
+  })
+  readonly local_delivery!: LocalDeliveryView | null;
+
+  @ApiProperty({
+    format: 'date-time',
+    type: String,
+    nullable: true,
+    description:
+      'While it is being sent: the next moment at which the time of more subscribers comes, by their zone or the send window of the group; null where nobody waits for one.',
+    example: null,
+  })
+  readonly waiting_until!: string | null;
 
   @ApiProperty({
     type: 'integer',
@@ -228,9 +267,20 @@ export class ScheduledView extends MessageView {
 
   @ApiProperty({ description: 'What the sample answered.' })
   readonly details!: ScheduledDetails;
+
+  @ApiPropertyOptional({
+    type: PlanView,
+    description: 'With local_delivery: when it goes to whom, as the group is now.',
+  })
+  readonly plan?: PlanView;
 }
 
-export function viewMessage(message: Message, now: Temporal.Instant): MessageView {
+/** @param waitingUntil of a message that is being sent, where subscribers wait for their time. */
+export function viewMessage(
+  message: Message,
+  now: Temporal.Instant,
+  waitingUntil?: Temporal.Instant,
+): MessageView {
   const { counts, attempts } = message;
   return {
     key: message.key,
@@ -242,6 +292,8 @@ export function viewMessage(message: Message, now: Temporal.Instant): MessageVie
     reason: message.reason ?? null,
     schedule_on: message.scheduleOn.epochMilliseconds,
     scheduled_at: formatInstant(message.scheduleOn),
+    local_delivery: message.localDelivery ? localTimeFields(message.localDelivery) : null,
+    waiting_until: waitingUntil ? formatInstant(waitingUntil) : null,
     late_ms: message.status === 'held' ? msBetween(message.dueAt, now) : null,
     added_at: formatInstant(message.addedAt),
     content: message.content,
@@ -254,8 +306,8 @@ export function viewMessage(message: Message, now: Temporal.Instant): MessageVie
     },
     latency: {
       first_attempt_ms: sinceDue(message, attempts.firstAt),
-      last_attempt_ms: sinceDue(message, attempts.lastAt),
-      last_accepted_ms: sinceDue(message, attempts.lastAcceptedAt),
+      last_attempt_ms: sinceLastDue(message, attempts.lastAt),
+      last_accepted_ms: sinceLastDue(message, attempts.lastAcceptedAt),
     },
     expires_at: message.expiresAt ? formatInstant(message.expiresAt) : null,
     on_missed: message.onMissed,
@@ -268,11 +320,13 @@ export function viewMessage(message: Message, now: Temporal.Instant): MessageVie
 /**
  * @param audience the group before the message was stored; absent where the message is the first that it sees.
  * @param publicUrl PUBLIC_URL, where it is set.
+ * @param plan of a message with a local time.
  */
 export function answerScheduled(
   message: Message,
   audience: Group | undefined,
   publicUrl: string | undefined,
+  plan: Plan | undefined,
 ): ScheduledView {
   const view = viewMessage(message, message.addedAt);
   return {
@@ -284,10 +338,12 @@ export function answerScheduled(
       key: message.key,
     },
     ...view,
+    ...(plan && { plan: viewPlan(plan) }),
     warnings: [
       ...view.warnings,
       ...audienceWarnings(message, audience),
       ...linkWarnings(audience, publicUrl),
+      ...(plan ? planWarnings(message, plan) : []),
     ],
   };
 }
@@ -302,10 +358,23 @@ function sinceDue(message: Message, at: Temporal.Instant | undefined): number | 
   return at ? msBetween(message.dueAt, at) : null;
 }
 
+/** Of two waves, the later one counts: the wait between them is no lateness. */
+function sinceLastDue(message: Message, at: Temporal.Instant | undefined): number | null {
+  return at ? msBetween(later(message.dueAt, message.attempts.lastDueAt ?? message.dueAt), at) : null;
+}
+
 function statusWarnings(message: Message): readonly WarningView[] {
   const path = `/v1/groups/${message.group}/schedule/${message.key}`;
   switch (message.status) {
     case 'held':
+      if (message.dispatch.begunAt) {
+        return [
+          {
+            code: 'held',
+            detail: `It does not go on by itself. POST ${path}/resume sends at once to those whose time has come, and to the others at theirs; DELETE ${path} cancels it.`,
+          },
+        ];
+      }
       return [
         {
           code: 'held',
@@ -367,4 +436,22 @@ function audienceWarnings(message: Message, audience: Group | undefined): readon
       detail: `Nobody in the group '${message.group}' would receive it now. Whoever is added before its time will.`,
     },
   ];
+}
+
+function planWarnings({ expiresAt }: Message, { zoneless, waves }: Plan): readonly WarningView[] {
+  const warnings: WarningView[] = [];
+  if (zoneless > 0) {
+    warnings.push({
+      code: 'no-time-zone',
+      detail: `${zoneless === 1 ? 'One subscriber has' : `${zoneless} subscribers have`} no time zone, nor has the group: they count as being in UTC. PUT the group with a time_zone to say otherwise.`,
+    });
+  }
+  const last = waves.at(-1);
+  if (expiresAt && last && isReached(expiresAt, last.at)) {
+    warnings.push({
+      code: 'expires-between-waves',
+      detail: `It expires before its last wave, ${formatInstant(last.at)}: whoever's time comes later is skipped.`,
+    });
+  }
+  return warnings;
 }

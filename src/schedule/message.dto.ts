@@ -1,11 +1,14 @@
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import { Transform } from 'class-transformer';
-import { ArrayMaxSize, IsIn, IsOptional, ValidateIf } from 'class-validator';
+import { Allow, ArrayMaxSize, IsIn, IsOptional, ValidateIf } from 'class-validator';
 import { IsMailbox, MAILBOX_MAX_LENGTH } from '../platform/mail/mailbox.ts';
 import { IsText } from '../platform/http/is-plain-text.ts';
 import { ListQuery } from '../platform/http/list-query.ts';
+import { InvalidInputError } from '../platform/errors/domain-error.ts';
 import { type Template, TEMPLATES } from './content.ts';
 import { IsScheduleTime } from './is-schedule-time.ts';
+import { type LocalTime, parseLocalTime } from './local-delivery.ts';
+import { LocalDeliveryView } from './message-view.ts';
 import {
   MESSAGE_STATUSES,
   type MessageStatus,
@@ -40,6 +43,14 @@ export const MESSAGE_BODY_EXAMPLES = {
     summary: "The sample's request: its time has passed, so it is held",
     value: { subject: 'Hello SLS workshop!', body: EXAMPLE_BODY, schedule_on: 1649753447000 },
   },
+  local: {
+    summary: 'The same local time for everyone, in the zone of each subscriber',
+    value: {
+      subject: 'Good morning!',
+      body: EXAMPLE_BODY,
+      local_delivery: { time: '08:30', date: '2030-01-01', passed: 'send' },
+    },
+  },
   liquid: {
     summary: 'A template, with a sender and an expiry',
     value: {
@@ -56,11 +67,21 @@ export const MESSAGE_BODY_EXAMPLES = {
 };
 
 export const MESSAGE_PATCH_EXAMPLES = {
+  local: {
+    summary: 'A local time, for each subscriber in their own zone',
+    value: { local_delivery: { time: '09:30', date: '2030-01-01' } },
+  },
   time: { summary: 'Another time', value: { schedule_on: '2030-01-01T10:00[Europe/Paris]' } },
   content: {
     summary: 'Another subject, and no expiry',
     value: { subject: 'Hello again, SLS workshop!', expires_at: null },
   },
+};
+
+const LOCAL_DELIVERY_DOCS = {
+  description:
+    "Instead of schedule_on: at this local time, for each subscriber in their own zone, else the group's, else UTC. Where clocks skip it, at the first instant after the gap; where they show it twice, at the first. passed says what becomes of those for whom it has passed already: send (at once) or skip.",
+  example: { time: '09:00', date: '2030-01-01', passed: 'send' },
 };
 
 /** What a message is made of, as far as a caller says it; the base of the two bodies. */
@@ -155,9 +176,18 @@ export class MessageBody extends MessageFields {
   @IsText({ min: 1, max: BODY_MAX_LENGTH, multiline: true })
   readonly body!: string;
 
-  @ApiProperty({ ...TIME_SCHEMA, description: TIME_DESCRIPTION, example: EXAMPLE_TIME })
+  @ApiPropertyOptional({
+    ...TIME_SCHEMA,
+    description: `${TIME_DESCRIPTION} Needed unless local_delivery is given.`,
+    example: EXAMPLE_TIME,
+  })
+  @ValidateIf((body: MessageBody, value) => value !== undefined || body.local_delivery === undefined)
   @IsScheduleTime()
-  readonly schedule_on!: unknown;
+  readonly schedule_on?: unknown;
+
+  @ApiPropertyOptional({ type: LocalDeliveryView, ...LOCAL_DELIVERY_DOCS })
+  @Allow()
+  readonly local_delivery?: unknown;
 }
 
 /** What PATCH …/schedule/{key} takes; what is left out stays, null empties. */
@@ -176,6 +206,10 @@ export class MessagePatch extends MessageFields {
   @ValidateIf((_patch, value) => value !== undefined)
   @IsScheduleTime()
   readonly schedule_on?: unknown;
+
+  @ApiPropertyOptional({ type: LocalDeliveryView, ...LOCAL_DELIVERY_DOCS })
+  @Allow()
+  readonly local_delivery?: unknown;
 }
 
 export class MessageListQuery extends ListQuery {
@@ -229,7 +263,7 @@ export function readDraft(body: MessageBody): Draft {
     template: body.template ?? 'none',
     from: body.from ?? undefined,
     replyTo: body.reply_to ?? undefined,
-    scheduleOn: parseScheduleTime(body.schedule_on, '/schedule_on'),
+    ...readTimes(body),
     expiresAt: readExpiry(body.expires_at),
     onMissed: body.on_missed ?? 'hold',
     onUnknown: body.on_unknown ?? 'resend',
@@ -244,12 +278,30 @@ export function readRedraft(patch: MessagePatch): Redraft {
     ...(patch.template !== undefined && { template: patch.template }),
     ...(patch.from !== undefined && { from: patch.from ?? undefined }),
     ...(patch.reply_to !== undefined && { replyTo: patch.reply_to ?? undefined }),
-    ...(patch.schedule_on !== undefined && {
-      scheduleOn: parseScheduleTime(patch.schedule_on, '/schedule_on'),
-    }),
+    ...readTimes(patch),
     ...(patch.expires_at !== undefined && { expiresAt: readExpiry(patch.expires_at) }),
     ...(patch.on_missed !== undefined && { onMissed: patch.on_missed }),
     ...(patch.on_unknown !== undefined && { onUnknown: patch.on_unknown }),
+  };
+}
+
+/** One of the two ways to say when; neither where the body says nothing of it. */
+function readTimes(body: Pick<MessageBody, 'schedule_on' | 'local_delivery'>): {
+  readonly scheduleOn: Temporal.Instant | undefined;
+  readonly localDelivery: LocalTime | undefined;
+} {
+  const { schedule_on: scheduleOn, local_delivery: localDelivery } = body;
+  if (scheduleOn !== undefined && localDelivery !== undefined) {
+    throw new InvalidInputError([
+      {
+        pointer: '/local_delivery',
+        detail: 'A message has schedule_on or local_delivery, not both: one instant, or one local time.',
+      },
+    ]);
+  }
+  return {
+    scheduleOn: scheduleOn === undefined ? undefined : parseScheduleTime(scheduleOn, '/schedule_on'),
+    localDelivery: localDelivery === undefined ? undefined : parseLocalTime(localDelivery, '/local_delivery'),
   };
 }
 

@@ -16,6 +16,7 @@ import { formatInstant } from '../platform/clock/clock.ts';
 import { DomainError } from '../platform/errors/domain-error.ts';
 import type { Brand } from '../platform/ids/brand.ts';
 import type { Template } from './content.ts';
+import type { LocalDelivery } from './local-delivery.ts';
 import type { MessageTags } from './message-tags.ts';
 
 /** A UUIDv7, lower case: keys sort by the time at which they were made. */
@@ -93,6 +94,8 @@ export interface Attempts {
   readonly firstAt: Temporal.Instant | undefined;
   readonly lastAt: Temporal.Instant | undefined;
   readonly lastAcceptedAt: Temporal.Instant | undefined;
+  /** The latest moment from which a delivery that was attempted could go: its wave, or the start of the send window. */
+  readonly lastDueAt: Temporal.Instant | undefined;
 }
 
 /** The right to work on something until a moment; whoever holds the token may write, nobody else. */
@@ -113,11 +116,13 @@ export interface Message {
   readonly status: MessageStatus;
   /** Why it has this status, where that is not plain; for people. */
   readonly reason: string | undefined;
-  /** When it was asked to go out. */
+  /** When it was asked to go out; with `localDelivery`, when its first wave goes. */
   readonly scheduleOn: Temporal.Instant;
   /** From when its lateness counts: `scheduleOn`, or the moment at which somebody released it after that. */
   readonly dueAt: Temporal.Instant;
   readonly addedAt: Temporal.Instant;
+  /** Absent where it goes to everybody at the same time. */
+  readonly localDelivery: LocalDelivery | undefined;
   /** Nothing of it is sent from this moment on. */
   readonly expiresAt: Temporal.Instant | undefined;
   readonly onMissed: OnMissed;

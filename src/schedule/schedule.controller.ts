@@ -41,6 +41,8 @@ import {
 } from './message.ts';
 import { MessageView, ScheduledView, viewMessage } from './message-view.ts';
 import { MESSAGE_PARAM_DOCS, MessageParam } from './params.ts';
+import { Planner } from './planner.ts';
+import { PlanView, viewPlan } from './plan-view.ts';
 import { IdempotencyKeyReusedError, ScheduleService } from './schedule.service.ts';
 import { readIdempotencyKey } from './idempotency-key.ts';
 
@@ -56,6 +58,7 @@ export class ScheduleController {
     private readonly service: ScheduleService,
     private readonly messages: MessageStore,
     private readonly groups: GroupStore,
+    private readonly planner: Planner,
     private readonly cursors: PageCursors,
     private readonly clock: Clock,
   ) {}
@@ -114,7 +117,11 @@ export class ScheduleController {
       throw new GroupNotFoundError(group);
     }
     const now = this.clock.now();
-    const show = (message: Message): MessageView => viewMessage(message, now);
+    const waits = new Map<MessageKey, Temporal.Instant | undefined>();
+    for (const message of found) {
+      waits.set(message.key, await this.#waitingUntil(message));
+    }
+    const show = (message: Message): MessageView => viewMessage(message, now, waits.get(message.key));
     return pageOf(found, query.limit, show, (last) => this.cursors.seal(purpose, positionOf(last)));
   }
 
@@ -129,6 +136,22 @@ export class ScheduleController {
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<MessageView> {
     return this.#answer(reply, await this.service.get(group, key));
+  }
+
+  @Get(':key/plan')
+  @ApiOperation({
+    summary: 'When a message goes to whom',
+    description:
+      'Computed anew from the zones of the active subscribers and the send window of the group, so it changes with them.',
+  })
+  @ApiParam(MESSAGE_PARAM_DOCS)
+  @ApiOkResponse({ type: PlanView })
+  @ApiProblems(new MessageNotFoundError(EXAMPLE))
+  async readPlan(
+    @GroupParam() group: GroupName,
+    @MessageParam() key: MessageKey | 'latest',
+  ): Promise<PlanView> {
+    return viewPlan(await this.planner.plan(await this.service.get(group, key)));
   }
 
   @Get(':key/content')
@@ -273,9 +296,13 @@ export class ScheduleController {
     return this.#answer(reply, await this.service.retry(group, key, outcome, ifVersion));
   }
 
-  #answer(reply: FastifyReply, message: Message): MessageView {
+  async #answer(reply: FastifyReply, message: Message): Promise<MessageView> {
     reply.header('etag', etagOf(message.version));
-    return viewMessage(message, this.clock.now());
+    return viewMessage(message, this.clock.now(), await this.#waitingUntil(message));
+  }
+
+  async #waitingUntil(message: Message): Promise<Temporal.Instant | undefined> {
+    return message.status === 'sending' ? this.planner.waitingUntil(message, this.clock.now()) : undefined;
   }
 }
 

@@ -1,4 +1,5 @@
 import { Module } from '@nestjs/common';
+import { Planner } from './planner.ts';
 import { ScheduleController } from './schedule.controller.ts';
 import { ScheduleService } from './schedule.service.ts';
 import { WakeSignal } from './wake-signal.ts';
@@ -6,7 +7,7 @@ import { WakeSignal } from './wake-signal.ts';
 /** WHAT, AND WHEN: messages, their content and their times. */
 @Module({
   controllers: [ScheduleController],
-  providers: [ScheduleService, WakeSignal],
-  exports: [ScheduleService, WakeSignal],
+  providers: [Planner, ScheduleService, WakeSignal],
+  exports: [Planner, ScheduleService, WakeSignal],
 })
 export class ScheduleModule {}

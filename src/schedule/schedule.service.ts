@@ -17,6 +17,7 @@ import {
   sealContent,
   type Template,
 } from './content.ts';
+import { earliestWave, type LocalTime, localTimeFields } from './local-delivery.ts';
 import { type MessageChange, MessageStore } from './message-store.ts';
 import { messageTags } from './message-tags.ts';
 import { answerScheduled } from './message-view.ts';
@@ -37,11 +38,14 @@ import {
   traceOf,
 } from './message.ts';
 import { judgeLateness } from './missed-rule.ts';
+import { Planner } from './planner.ts';
 import { WakeSignal } from './wake-signal.ts';
 
 /** A message to be. */
 export interface Draft extends Content {
-  readonly scheduleOn: Temporal.Instant;
+  /** Absent where `localDelivery` says when. */
+  readonly scheduleOn: Temporal.Instant | undefined;
+  readonly localDelivery?: LocalTime | undefined;
   readonly expiresAt: Temporal.Instant | undefined;
   readonly onMissed: OnMissed;
   readonly onUnknown: OnUnknown;
@@ -78,6 +82,7 @@ export class ScheduleService {
   constructor(
     private readonly messages: MessageStore,
     private readonly groups: GroupStore,
+    private readonly planner: Planner,
     private readonly wakes: WakeSignal,
     private readonly tracing: Tracing,
     private readonly clock: Clock,
@@ -92,9 +97,10 @@ export class ScheduleService {
   async schedule(group: GroupName, draft: Draft, idempotencyKey: string | undefined): Promise<Scheduled> {
     const now = this.clock.now();
     const content = this.#seal(draft);
-    const message = this.#newMessage(group, draft, content, now);
+    const message = this.#newMessage(group, draft, content, await this.#timesOf(group, draft, now), now);
     const audience = await this.groups.find(group);
-    const answer = JSON.stringify(answerScheduled(message, audience, this.settings.publicUrl));
+    const plan = message.localDelivery && (await this.planner.plan(message));
+    const answer = JSON.stringify(answerScheduled(message, audience, this.settings.publicUrl, plan));
 
     const idempotency =
       idempotencyKey === undefined
@@ -148,8 +154,10 @@ export class ScheduleService {
         throw new MessageStatusConflictError(message.status, 'changed');
       }
       const now = this.clock.now();
-      const after = { ...message, ...redraft };
-      if ('scheduleOn' in redraft || 'expiresAt' in redraft) {
+      const isMoved = redraft.scheduleOn !== undefined || redraft.localDelivery !== undefined;
+      const times = isMoved ? await this.#timesOf(group, redraft, now) : undefined;
+      const after = { ...message, ...pick(redraft), ...times };
+      if (times || 'expiresAt' in redraft) {
         requireExpiryAfterTime(after.scheduleOn, after.expiresAt, now);
       }
       const content = touchesContent(redraft)
@@ -161,10 +169,11 @@ export class ScheduleService {
           ...pick(redraft),
           tags: messageTags(after),
           ...(content && { content: sealOf(content, redraft.template ?? message.content.template) }),
-          ...(redraft.scheduleOn && { dueAt: redraft.scheduleOn }),
-          ...(redraft.scheduleOn &&
+          ...times,
+          ...(times && { dueAt: times.scheduleOn }),
+          ...(times &&
             message.status !== 'paused' &&
-            this.#placeInTime({ ...after, dueAt: redraft.scheduleOn }, now)),
+            this.#placeInTime({ ...after, dueAt: times.scheduleOn }, now)),
         },
       };
     });
@@ -311,10 +320,35 @@ export class ScheduleService {
     }
   }
 
-  #newMessage(group: GroupName, draft: Draft, content: SealedContent, now: Temporal.Instant): Message {
-    requireExpiryAfterTime(draft.scheduleOn, draft.expiresAt, now);
+  /** When a message begins that is drafted so, and whether each subscriber's zone decides. */
+  async #timesOf(
+    group: GroupName,
+    { scheduleOn, localDelivery: local }: Pick<Redraft, 'scheduleOn' | 'localDelivery'>,
+    now: Temporal.Instant,
+  ): Promise<Times> {
+    if (local) {
+      const since = Temporal.Instant.fromEpochMilliseconds(now.epochMilliseconds); // as it is once stored
+      return {
+        scheduleOn: await this.planner.firstSending(group, local, since),
+        localDelivery: { ...local, since, missedBefore: undefined },
+      };
+    }
+    if (!scheduleOn) {
+      throw new Error('A draft says neither when to send nor at which local time.');
+    }
+    return { scheduleOn, localDelivery: undefined };
+  }
+
+  #newMessage(
+    group: GroupName,
+    draft: Draft,
+    content: SealedContent,
+    { scheduleOn, localDelivery }: Times,
+    now: Temporal.Instant,
+  ): Message {
+    requireExpiryAfterTime(scheduleOn, draft.expiresAt, now);
     const key = newMessageKey();
-    const { subject, from, replyTo, scheduleOn, expiresAt, onMissed, onUnknown } = draft;
+    const { subject, from, replyTo, expiresAt, onMissed, onUnknown } = draft;
     return {
       key,
       group,
@@ -326,6 +360,7 @@ export class ScheduleService {
       scheduleOn,
       dueAt: scheduleOn,
       addedAt: now,
+      localDelivery,
       expiresAt,
       onMissed,
       onUnknown,
@@ -342,19 +377,19 @@ export class ScheduleService {
       },
       retry: undefined,
       counts: { subscribers: 0, sent: 0, failed: 0, skipped: 0, unknown: 0 },
-      attempts: { firstAt: undefined, lastAt: undefined, lastAcceptedAt: undefined },
-      ...this.#placeInTime({ ...draft, dueAt: scheduleOn }, now),
+      attempts: { firstAt: undefined, lastAt: undefined, lastAcceptedAt: undefined, lastDueAt: undefined },
+      ...this.#placeInTime({ expiresAt, onMissed, localDelivery, dueAt: scheduleOn }, now),
     };
   }
 
   #placeInTime(
-    times: Pick<Message, 'dueAt' | 'onMissed' | 'expiresAt'>,
+    times: Pick<Message, 'dueAt' | 'onMissed' | 'expiresAt' | 'localDelivery'>,
     now: Temporal.Instant,
   ): Pick<Message, 'status' | 'reason' | 'wakeAt'> {
     const verdict = judgeLateness(times, now, this.settings.missedGraceMs);
     switch (verdict.kind) {
       case 'go':
-        return { status: 'scheduled', reason: undefined, wakeAt: times.dueAt };
+        return { status: 'scheduled', reason: undefined, wakeAt: firstWake(times) };
       case 'hold':
         return { status: 'held', reason: verdict.reason, wakeAt: undefined };
       case 'skip':
@@ -395,6 +430,14 @@ function retrySetAside({ dispatch }: Message): Retry | undefined {
   return dispatch.batchesSetAside > 0 ? { outcomes: [], through: undefined } : undefined;
 }
 
+type Times = Pick<Message, 'scheduleOn' | 'localDelivery'>;
+
+/** Before its first wave, because until then somebody may come whose wave is earlier. */
+function firstWake({ dueAt, localDelivery }: Pick<Message, 'dueAt' | 'localDelivery'>): Temporal.Instant {
+  const earliest = localDelivery ? earliestWave(localDelivery) : dueAt;
+  return isReached(earliest, dueAt) ? earliest : dueAt;
+}
+
 interface Decision {
   readonly change: MessageChange;
   readonly content?: SealedContent | undefined;
@@ -408,8 +451,15 @@ function touchesContent(redraft: Redraft): boolean {
   return ['subject', 'body', 'text', 'template', 'from', 'replyTo'].some((field) => field in redraft);
 }
 
-/** What of a redraft stands in the record itself. */
-function pick({ body: _body, text: _text, template: _template, ...recorded }: Redraft): MessageChange {
+/** What of a redraft stands in the record itself, but for its times. */
+function pick({
+  body: _body,
+  text: _text,
+  template: _template,
+  scheduleOn: _scheduleOn,
+  localDelivery: _localDelivery,
+  ...recorded
+}: Redraft): Omit<MessageChange, keyof Times> {
   return recorded;
 }
 
@@ -423,12 +473,16 @@ function requireExpiryAfterTime(
   }
   if (isReached(expiresAt, scheduleOn) || isReached(expiresAt, now)) {
     throw new InvalidInputError([
-      { pointer: '/expires_at', detail: 'It must come after schedule_on, and after now.' },
+      {
+        pointer: '/expires_at',
+        detail: 'It must come after schedule_on (or the first wave of local_delivery), and after now.',
+      },
     ]);
   }
 }
 
 function fingerprint(draft: Draft, content: SealedContent): string {
-  const parts = [content.sha256, draft.scheduleOn, draft.expiresAt, draft.onMissed, draft.onUnknown];
+  const local = draft.localDelivery && JSON.stringify(localTimeFields(draft.localDelivery));
+  const parts = [content.sha256, draft.scheduleOn ?? local, draft.expiresAt, draft.onMissed, draft.onUnknown];
   return createHash('sha256').update(parts.map(String).join(' ')).digest('hex');
 }

@@ -24,6 +24,8 @@ type Case = readonly [what: string, request: BadRequest];
 const MIB = 1024 * 1024;
 const FAR = '2100-01-01T09:00:00Z';
 const MESSAGE = { subject: 'News', body: '<p>News</p>', schedule_on: FAR };
+const WINDOW = { from: '08:00', to: '20:00' };
+const LOCAL = { time: '09:00', date: '2100-01-01' };
 const ABSENT_KEY = '00000000-0000-7000-8000-000000000000';
 
 const CLUB = '/v1/groups/club';
@@ -359,9 +361,75 @@ describe('a message', () => {
   ]);
 });
 
+describe('a local time', () => {
+  refuses([
+    ...(
+      [
+        [null, '', /A local time such as/],
+        ['09:00', '', /A local time such as/],
+        [[], '', /A local time such as/],
+        [{}, '/date', /missing; a date/],
+        [{ date: '2100-01-01' }, '/time', /missing; a time of day/],
+        [{ time: '09:00' }, '/date', /missing; a date/],
+        [{ ...LOCAL, date: '2100-02-29' }, '/date', /no 2100-02-29 in the calendar/],
+        [{ ...LOCAL, date: '0001-01-01' }, '/date', /between 1974-01-01 and 9999-12-30/],
+        [{ ...LOCAL, date: '10000-01-01' }, '/date', /a date is needed/],
+        [{ ...LOCAL, date: 4_102_444_800_000 }, '/date', /a date is needed/],
+        [{ ...LOCAL, time: '24:00' }, '/time', /00:00 to 23:59:59/],
+        [{ ...LOCAL, time: '09:00Z' }, '/time', /without a zone/],
+        [{ ...LOCAL, time: '09:00[Europe/Paris]' }, '/time', /without a zone/],
+        [{ ...LOCAL, time: 9 }, '/time', /a time of day/],
+        [{ ...LOCAL, passed: 'hold' }, '/passed', /One of send, skip/],
+        [{ ...LOCAL, time_zone: 'Europe/Paris' }, '/time_zone', /unknown property/],
+        [{ ...LOCAL, 'time/zone': 'Europe/Paris' }, '/time~1zone', /unknown property/],
+      ] as const
+    ).map(([local, pointer, says]): Case => [
+      `with ${shown({ local_delivery: local })}`,
+      {
+        json: { subject: 'News', body: 'News', local_delivery: local },
+        pointer: `/local_delivery${pointer}`,
+        says,
+      },
+    ]),
+    [
+      'beside schedule_on',
+      { json: { ...MESSAGE, local_delivery: LOCAL }, pointer: '/local_delivery', says: /not both/ },
+    ],
+    [
+      'beside a schedule_on that is none',
+      {
+        json: { ...MESSAGE, schedule_on: 'tomorrow', local_delivery: LOCAL },
+        pointer: '/schedule_on',
+        says: /not a time/,
+      },
+    ],
+    [
+      'that comes after the expiry',
+      {
+        json: { subject: 'News', body: 'News', local_delivery: LOCAL, expires_at: '2099-12-31T00:00Z' },
+        pointer: '/expires_at',
+        says: /the first wave/,
+      },
+    ],
+  ]);
+});
+
 describe('a change of a message', () => {
   refuses(
     changes(NEWS, [
+      ['a local time of null', { local_delivery: null }, '/local_delivery', /A local time such as/],
+      [
+        'a local time without a date',
+        { local_delivery: { time: '09:00' } },
+        '/local_delivery/date',
+        /missing/,
+      ],
+      [
+        'two times',
+        { local_delivery: LOCAL, schedule_on: '2100-01-01T09:00Z' },
+        '/local_delivery',
+        /not both/,
+      ],
       ['a subject of null', { subject: null }, '/subject', /must be text/],
       ['a body of null', { body: null }, '/body', /must be text/],
       ['a schedule_on of null', { schedule_on: null }, '/schedule_on', /a number or a string/],
@@ -632,6 +700,24 @@ describe('a group', () => {
         [{ unsubscribe_mailto: 'leave@example.com, eve@example.com' }, '/unsubscribe_mailto', /An address/],
         [{ postal_address: 'x'.repeat(301) }, '/postal_address', /at most 300/],
         [{ language: 'tlh' }, '/language', /en, de, fr, es/],
+        [{ send_window: '08:00-20:00' }, '/send_window', /A window such as/],
+        [{ send_window: [] }, '/send_window', /A window such as/],
+        [{ send_window: {} }, '/send_window/from', /missing; a time of day/],
+        [{ send_window: { from: '08:00' } }, '/send_window/to', /missing; a time of day/],
+        [{ send_window: { ...WINDOW, to: '24:00' } }, '/send_window/to', /The end of a day is 00:00/],
+        [{ send_window: { ...WINDOW, from: '8am' } }, '/send_window/from', /a time of day/],
+        [{ send_window: { ...WINDOW, from: 8 } }, '/send_window/from', /a time of day/],
+        [{ send_window: { ...WINDOW, to: '08:00' } }, '/send_window/to', /ends when it begins/],
+        [{ send_window: { ...WINDOW, days: [] } }, '/send_window/days', /Some of mo, tu/],
+        [{ send_window: { ...WINDOW, days: 'mo' } }, '/send_window/days', /Some of mo, tu/],
+        [{ send_window: { ...WINDOW, days: ['mo', 'Monday'] } }, '/send_window/days/1', /Some of mo, tu/],
+        [{ send_window: { ...WINDOW, days: ['mo', 'mo'] } }, '/send_window/days/1', /at most once/],
+        [
+          { send_window: { ...WINDOW, zone: 'Europe/Paris' } },
+          '/send_window/zone',
+          /One of group, subscriber/,
+        ],
+        [{ send_window: { ...WINDOW, until: '20:00' } }, '/send_window/until', /unknown property/],
       ] as const
     ).map(([json, pointer, says]): Case => [
       `with ${shown(json)}`,
@@ -670,6 +756,7 @@ describe('what is not there', () => {
       [
         ['GET', ''],
         ['GET', '/content'],
+        ['GET', '/plan'],
         ['GET', '/deliveries'],
         ['GET', '/deliveries/ada@example.com'],
         ['PATCH', ''],

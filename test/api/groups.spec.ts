@@ -16,6 +16,7 @@ const SETTINGS = {
   unsubscribe_mailto: 'leave@example.com',
   postal_address: 'Example Ltd\n1 Example Street',
   language: 'de',
+  send_window: { from: '22:00', to: '06:30', days: ['mo', 'fr'], zone: 'subscriber' },
 };
 const LATER = { subject: 'Later', body: '<p>Later</p>', schedule_on: '2100-01-01T00:00:00Z' };
 
@@ -60,6 +61,7 @@ describe('PUT /v1/groups/{group}', () => {
       unsubscribe_mailto: null,
       postal_address: null,
       language: null,
+      send_window: null,
       version: 2,
     });
   });

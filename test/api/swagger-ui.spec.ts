@@ -56,6 +56,7 @@ describe(`Swagger UI in a browser${hasChromium ? '' : ` (skipped: there is no ${
       'subscribers',
       'consent',
       'suppressions',
+      'imports',
       'messages',
       'deliveries',
       'health',

@@ -87,7 +87,7 @@ describe('a mail to a group', () => {
     );
     expect(header('list-help')).toBe('List-Help: <https://example.com/help>');
     expect(header('list-owner')).toBe('List-Owner: <mailto:owner@example.com>');
-    expect(header('list-id')).toMatch(/^List-ID: =\?UTF-8\?Q\?.*\?= <full\.news\.example\.com>$/);
+    expect(header('list-id')).toMatch(/^List-Id: =\?UTF-8\?Q\?.*\?= <full\.news\.example\.com>$/);
     expect(parsed.text).toContain(
       `\n-- \nYou receive this because you are subscribed to “Freunde der "Brücke"”.\nUnsubscribe: ${link}\n`,
     );

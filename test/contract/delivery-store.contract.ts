@@ -390,6 +390,60 @@ export function describeDeliveryStore(openEngine: OpenEngine): void {
       });
     });
 
+    describe('findNextAt', () => {
+      it('is when the first of the open batches can be claimed, or could be if its worker were lost', async () => {
+        const { message, batches } = await dispatch(engine, addresses(3), 1);
+        const now = engine.clock.now();
+        const at5 = plusMs(now, 5 * MINUTE_MS);
+        await engine.deliveries.settle(await claimBatch(engine, at(batches, 0)), aSettlement(engine));
+        const waiting = aSettlement(engine, { retryAt: at5 });
+        await engine.deliveries.settle(await claimBatch(engine, at(batches, 1)), waiting);
+        const free = await engine.deliveries.findNextAt(message.key, now);
+        const third = await claimBatch(engine, at(batches, 2));
+        const held = await engine.deliveries.findNextAt(message.key, now);
+        await engine.deliveries.settle(third, aSettlement(engine));
+
+        expect(free).toEqual(now);
+        expect(held).toEqual(plusMs(now, LEASE_MS));
+        expect(await engine.deliveries.findNextAt(message.key, now)).toEqual(at5);
+      });
+
+      it('is never sooner than it is asked for, and absent where no batch is open', async () => {
+        const { message, batch } = await dispatchOne(engine);
+        const soon = plusMs(engine.clock.now(), SECOND_MS);
+        const before = await engine.deliveries.findNextAt(message.key, soon);
+        await engine.deliveries.settle(await claimBatch(engine, batch), aSettlement(engine));
+
+        expect(before).toEqual(soon);
+        expect(await engine.deliveries.findNextAt(message.key, soon)).toBeUndefined();
+        expect(await engine.deliveries.findNextAt(newMessageKey(), soon)).toBeUndefined();
+      });
+    });
+
+    describe('hasten', () => {
+      it('lets what waits be claimed, and leaves what is held or settled', async () => {
+        const { message, batches } = await dispatch(engine, addresses(4), 1);
+        const retryAt = plusMs(engine.clock.now(), 60 * MINUTE_MS);
+        for (const batch of batches.slice(0, 2)) {
+          await engine.deliveries.settle(await claimBatch(engine, batch), aSettlement(engine, { retryAt }));
+        }
+        await engine.deliveries.settle(await claimBatch(engine, at(batches, 2)), aSettlement(engine));
+        await claimBatch(engine, at(batches, 3));
+        const other = await dispatchOne(engine, [ADA], { group: aGroupName('other') });
+        await engine.deliveries.settle(
+          await claimBatch(engine, other.batch),
+          aSettlement(engine, { retryAt }),
+        );
+        expect(await claimableFirsts(message)).toEqual([]);
+
+        await engine.deliveries.hasten(message.key, engine.clock.now());
+        await engine.deliveries.hasten(message.key, engine.clock.now());
+
+        expect(await claimableFirsts(message)).toEqual(batches.slice(0, 2).map(({ first }) => first));
+        expect(await claimableFirsts(other.message)).toEqual([]);
+      });
+    });
+
     describe('findBatch', () => {
       const RANGES = [
         ['b@example.com', 'd@example.com'],
@@ -716,13 +770,13 @@ export function describeDeliveryStore(openEngine: OpenEngine): void {
         expect((await read(engine, message)).version).toBe(message.version);
       });
 
-      it('records when the channel was first and last asked, and when it last said yes, in whatever order batches report', async () => {
+      it('records when the channel was first and last asked, and when it last said yes, and what came due last, in whatever order batches report', async () => {
         const { message, batches } = await dispatch(engine, addresses(4), 1);
         const moment = (second: number): Temporal.Instant => plusMs(engine.clock.now(), second * SECOND_MS);
         const reports: Report['attempts'][] = [
-          { at: moment(3), acceptedAt: moment(5) },
-          { at: moment(7), acceptedAt: undefined },
-          { at: moment(1), acceptedAt: moment(2) },
+          { at: moment(3), acceptedAt: moment(5), dueAt: moment(2) },
+          { at: moment(7), acceptedAt: undefined, dueAt: moment(6) },
+          { at: moment(1), acceptedAt: moment(2), dueAt: moment(0) },
           undefined,
         ];
 
@@ -734,6 +788,7 @@ export function describeDeliveryStore(openEngine: OpenEngine): void {
           firstAt: moment(1),
           lastAt: moment(7),
           lastAcceptedAt: moment(5),
+          lastDueAt: moment(6),
         });
       });
 

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { GroupInUseError, GroupNotFoundError, type GroupSettings } from '../../src/groups/group.ts';
+import { parseSendWindow } from '../../src/groups/send-window.ts';
 import { SUBSCRIBER_STATUSES } from '../../src/groups/subscriber.ts';
 import { plusMs } from '../../src/platform/clock/clock.ts';
 import { VersionMismatchError } from '../../src/platform/errors/version-mismatch-error.ts';
@@ -41,6 +42,7 @@ const SETTINGS: GroupSettings = {
   unsubscribeMailto: 'leave@example.com',
   postalAddress: 'Example Ltd\n1 Example Street',
   language: 'de',
+  sendWindow: parseSendWindow({ from: '22:00', to: '06:30', days: ['mo', 'fr'], zone: 'subscriber' }, ''),
 };
 const NO_SETTINGS = groupSettings();
 

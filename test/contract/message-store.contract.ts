@@ -9,6 +9,7 @@ import type {
   MessageChange,
   MessagePage,
 } from '../../src/schedule/message-store.ts';
+import { decodeLocalDelivery, type LocalDelivery } from '../../src/schedule/local-delivery.ts';
 import { messageTags } from '../../src/schedule/message-tags.ts';
 import {
   ContentDamagedError,
@@ -54,6 +55,12 @@ const OTHER = aGroupName('other');
 const DUE = anInstant();
 const BODY_LIMIT_BYTES = 10 * 1024 * 1024;
 
+function aLocalDelivery(): LocalDelivery {
+  return decodeLocalDelivery(
+    '{"time":"09:00:30","date":"2028-02-29","passed":"skip","since":1795443000000,"missed_before":1795443000001}',
+  );
+}
+
 export function describeMessageStore(openEngine: OpenEngine): void {
   describe('MessageStore', () => {
     let engine: Engine;
@@ -98,6 +105,7 @@ export function describeMessageStore(openEngine: OpenEngine): void {
           status: 'held',
           reason: 'Its time had passed.',
           dueAt: plusMs(DUE, 1),
+          localDelivery: aLocalDelivery(),
           expiresAt: plusMs(DUE, MINUTE_MS),
           onMissed: 'skip',
           onUnknown: 'leave',
@@ -454,6 +462,7 @@ export function describeMessageStore(openEngine: OpenEngine): void {
             wakeAt: plusMs(DUE, MINUTE_MS),
           },
         ],
+        ['the local time', { localDelivery: aLocalDelivery() }],
         ['the expiry', { expiresAt: plusMs(DUE, MINUTE_MS) }],
         ['what becomes of it in doubt', { onMissed: 'send', onUnknown: 'leave' }],
         ['the status', { status: 'paused', reason: 'Somebody paused it.', wakeAt: undefined }],
@@ -473,6 +482,7 @@ export function describeMessageStore(openEngine: OpenEngine): void {
           from: 'a@example.com',
           replyTo: 'b@example.com',
           reason: 'A reason.',
+          localDelivery: aLocalDelivery(),
           expiresAt: plusMs(DUE, MINUTE_MS),
         };
         const before = await schedule(engine, full);
@@ -480,6 +490,7 @@ export function describeMessageStore(openEngine: OpenEngine): void {
           from: undefined,
           replyTo: undefined,
           reason: undefined,
+          localDelivery: undefined,
           expiresAt: undefined,
           wakeAt: undefined,
         };
@@ -799,6 +810,33 @@ export function describeMessageStore(openEngine: OpenEngine): void {
 
         expect(claimed).toBeUndefined();
         expect(await read(engine, message)).toEqual(message);
+      });
+    });
+
+    describe('postpone', () => {
+      it('moves the wake and leaves the rest, the version too', async () => {
+        const message = await schedule(engine);
+        const wakeAt = plusMs(DUE, MINUTE_MS);
+
+        await engine.messages.postpone(GROUP, message.key, 1, wakeAt);
+
+        expect(await read(engine, message)).toEqual({ ...message, wakeAt });
+        await expect.poll(wakingUntil(DUE)).toEqual([]);
+        await expect.poll(wakingUntil(wakeAt)).toEqual([message.key]);
+      });
+
+      it('does nothing to a message that somebody has changed or claimed, nor to one that is not there', async () => {
+        const changed = await schedule(engine);
+        await engine.messages.change(GROUP, changed.key, 1, { subject: 'Other' });
+        const claimed = await startSending(engine);
+        const before = [await read(engine, changed), await read(engine, claimed)];
+        const wakeAt = plusMs(DUE, MINUTE_MS);
+
+        await engine.messages.postpone(GROUP, changed.key, 1, wakeAt);
+        await engine.messages.postpone(GROUP, claimed.key, claimed.version, wakeAt);
+        await engine.messages.postpone(GROUP, newMessageKey(), 1, wakeAt);
+
+        expect([await read(engine, changed), await read(engine, claimed)]).toEqual(before);
       });
     });
 

@@ -415,6 +415,65 @@ export function describeSubscriberStore(openEngine: OpenEngine): void {
       });
     });
 
+    describe('countZones', () => {
+      async function counted(): Promise<Readonly<Record<string, number>>> {
+        const zones = await engine.subscribers.countZones(GROUP);
+        return Object.fromEntries(zones.map(({ timeZone, count }) => [timeZone ?? 'none', count]));
+      }
+
+      it('counts the active subscribers of each zone, whatever case it was given in, and those without one', async () => {
+        const zones = ['Europe/Paris', 'europe/paris', 'Asia/Tokyo', undefined, undefined];
+        const newcomers = addresses(5).map((email, index) => aNewcomer(email, { timeZone: zones[index] }));
+        await engine.subscribers.add(aGroupName('other'), newcomers, anInstant());
+        await engine.subscribers.add(GROUP, newcomers, anInstant());
+        await engine.subscribers.add(GROUP, newcomers, anInstant());
+
+        expect(await counted()).toEqual({ 'europe/paris': 2, 'asia/tokyo': 1, none: 2 });
+      });
+
+      it('follows whoever comes, leaves, moves, or is not written to any more', async () => {
+        expect(await counted()).toEqual({});
+        const newcomers = addresses(6).map((email) => aNewcomer(email, { timeZone: 'Europe/Paris' }));
+        const [first, second, third, fourth, fifth] = newcomers.map(({ email }) => aKey(email));
+        const { subscribers } = engine;
+        await subscribers.add(GROUP, newcomers.slice(0, 3), anInstant());
+        expect(await counted()).toEqual({ 'europe/paris': 3 });
+
+        await subscribers.add(GROUP, newcomers, anInstant());
+        await subscribers.change(GROUP, aKey(first), { timeZone: 'Asia/Tokyo' }, 1);
+        await subscribers.change(GROUP, aKey(second), { status: 'unsubscribed' }, 1);
+        await subscribers.change(GROUP, aKey(second), { timeZone: 'Asia/Tokyo' }, 2);
+        await subscribers.change(GROUP, aKey(third), { status: 'bounced', timeZone: undefined }, 1);
+        await subscribers.change(GROUP, aKey(third), { status: 'active' }, 2);
+        await subscribers.change(GROUP, aKey(fourth), { name: 'Ada' }, 1);
+        await subscribers.remove(GROUP, aKey(fifth));
+        await subscribers.remove(GROUP, aKey(second));
+
+        expect(await counted()).toEqual({ 'asia/tokyo': 1, none: 1, 'europe/paris': 2 });
+      });
+
+      it('is right after many have changed at once', async () => {
+        await add(...addresses(20));
+
+        await atOnce(20, async (index) =>
+          engine.subscribers.change(GROUP, aKey(addresses(20)[index]), { timeZone: 'Asia/Tokyo' }, 1),
+        );
+
+        expect(await counted()).toEqual({ 'asia/tokyo': 20 });
+      });
+
+      it('forgets everybody with the group', async () => {
+        await add(...addresses(3));
+        expect(await counted()).toEqual({ none: 3 });
+
+        await engine.groups.remove(GROUP);
+        expect(await counted()).toEqual({});
+        await add('ada@example.com');
+
+        expect(await counted()).toEqual({ none: 1 });
+      });
+    });
+
     describe('readRange', () => {
       it.each([
         [

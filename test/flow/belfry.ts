@@ -19,6 +19,7 @@ import { Metrics } from '../../src/platform/metrics/metrics.ts';
 import { Tracing } from '../../src/platform/tracing/tracing.ts';
 import { Log } from '../../src/platform/logging/log.ts';
 import type { Delivery } from '../../src/delivery/delivery.ts';
+import { Planner } from '../../src/schedule/planner.ts';
 import { type Draft, ScheduleService } from '../../src/schedule/schedule.service.ts';
 import { WakeSignal } from '../../src/schedule/wake-signal.ts';
 import type { Message, MessageKey } from '../../src/schedule/message.ts';
@@ -89,7 +90,8 @@ export class Belfry {
     this.engine = engine;
     this.channel = channel;
     this.shutdown = new Shutdown(clock, settings, log);
-    this.schedule = new ScheduleService(messages, groups, wakes, tracing, clock, settings);
+    const planner = new Planner(groups, subscribers);
+    this.schedule = new ScheduleService(messages, groups, planner, wakes, tracing, clock, settings);
     const dispatcher = new Dispatcher(
       messages,
       deliveries,
@@ -101,12 +103,13 @@ export class Belfry {
       settings,
       log,
     );
-    this.scanner = new DueScanner(messages, dispatcher, wakes, metrics, clock, settings, log);
+    this.scanner = new DueScanner(messages, planner, dispatcher, wakes, metrics, clock, settings, log);
     const batchWorker = new BatchWorker(
       messages,
       deliveries,
       subscribers,
       suppressions,
+      groups,
       queue,
       channel,
       new MailMakers(messages, groups, linksOf(settings), settings),

@@ -79,6 +79,7 @@ export function describeDeliveryFlow(openEngine: OpenEngine): void {
           firstAt: plusMs(anInstant(), 1_500),
           lastAt: plusMs(anInstant(), 1_500),
           lastAcceptedAt: plusMs(anInstant(), 1_500),
+          lastDueAt: anInstant(),
         });
       });
 

@@ -1,4 +1,4 @@
-import { UpdateCommand } from '@aws-sdk/lib-dynamodb';
+import { DeleteCommand, UpdateCommand } from '@aws-sdk/lib-dynamodb';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { AwsGroupStore } from '../../src/engines/aws/group-store.ts';
 import { AwsMessageStore } from '../../src/engines/aws/message-store.ts';
@@ -78,6 +78,27 @@ describe('groups and subscribers in DynamoDB', () => {
     expect(await countMembers()).toBe(140);
   });
 
+  it('counts the zones of a group that is older than the counts, and keeps them from then on', async () => {
+    await add(3);
+    await ground.clients.dynamo.send(
+      new DeleteCommand({ TableName: ground.names.tables.groups, Key: { group_name: `${GROUP}#zones` } }),
+    );
+    await subscribers.change(GROUP, aKey(addresses(1).at(0)), { timeZone: 'Asia/Tokyo' }, 1);
+
+    const counted = await subscribers.countZones(GROUP);
+    await subscribers.change(GROUP, aKey(addresses(2).at(1)), { timeZone: 'Asia/Tokyo' }, 1);
+    const kept = await subscribers.countZones(GROUP);
+
+    const tokyo = { timeZone: 'asia/tokyo', count: 1 };
+    expect(counted).toEqual(expect.arrayContaining([tokyo, { timeZone: undefined, count: 2 }]));
+    expect(kept).toEqual(
+      expect.arrayContaining([
+        { ...tokyo, count: 2 },
+        { timeZone: undefined, count: 1 },
+      ]),
+    );
+  });
+
   describe('remove', () => {
     it('removes a group of more subscribers than fit into a transaction', async () => {
       await add(250);
@@ -129,6 +150,7 @@ describe('groups and subscribers in DynamoDB', () => {
 
     it('is refused, with the counts right, when subscribers change and a message is scheduled in the middle', async () => {
       await add(3);
+      await subscribers.countZones(GROUP);
       beforeTransaction('Update', async () => {
         await subscribers.change(GROUP, aKey(addresses(1).at(0)), { status: 'unsubscribed' }, 1);
       });
@@ -139,6 +161,7 @@ describe('groups and subscribers in DynamoDB', () => {
       await expect(groups.remove(GROUP)).rejects.toThrow(GroupInUseError);
 
       const group = await groups.find(GROUP);
+      expect(await subscribers.countZones(GROUP)).toEqual([]);
       expect(group?.counts).toEqual({ active: 0, pending: 0, unsubscribed: 0, bounced: 0, complained: 0 });
       expect(await countMembers()).toBe(0);
     });

@@ -32,6 +32,7 @@ export function groupSettings(overrides: Partial<GroupSettings> = {}): GroupSett
     replyTo: undefined,
     timeZone: undefined,
     maxSendRate: undefined,
+    sendWindow: undefined,
     ...USUAL_MAILING,
     ...overrides,
   };
@@ -102,6 +103,7 @@ export function aMessage(overrides: Partial<Message> = {}): Message {
     scheduleOn,
     dueAt: scheduleOn,
     addedAt: plusMs(anInstant(), -10 * MINUTE_MS),
+    localDelivery: undefined,
     expiresAt: undefined,
     onMissed: 'hold',
     onUnknown: 'resend',
@@ -119,7 +121,7 @@ export function aMessage(overrides: Partial<Message> = {}): Message {
     },
     retry: undefined,
     counts: { subscribers: 0, sent: 0, failed: 0, skipped: 0, unknown: 0 },
-    attempts: { firstAt: undefined, lastAt: undefined, lastAcceptedAt: undefined },
+    attempts: { firstAt: undefined, lastAt: undefined, lastAcceptedAt: undefined, lastDueAt: undefined },
     ...overrides,
   };
 }

@@ -10,7 +10,7 @@ import { type Outcome, OUTCOMES } from '../../delivery/delivery.ts';
 import type { Mishap, Progress } from '../../delivery/delivery-store.ts';
 import { isGroupName } from '../../groups/group.ts';
 import { isSubscriberKey } from '../../groups/subscriber.ts';
-import { DAY_MS, plusMs, SECOND_MS } from '../../platform/clock/clock.ts';
+import { DAY_MS, later, plusMs, SECOND_MS } from '../../platform/clock/clock.ts';
 import type { ClaimTerms } from '../../schedule/message-store.ts';
 import { isMessageKey, type RetryableOutcome } from '../../schedule/message.ts';
 import {
@@ -20,6 +20,7 @@ import {
   type Item,
   oneOf,
   optionalBranded,
+  optionalInstant,
   optionalInteger,
   optionalText,
   text,
@@ -86,6 +87,26 @@ export function claimableAt(
         values: { ...values, ':since': since.epochMilliseconds },
       }
     : { condition: claimable, values };
+}
+
+/** A filter for what waits until later, with nobody at work on it, and its values. */
+export function waitingAt(now: Temporal.Instant): { readonly condition: string; readonly values: Item } {
+  return {
+    condition: `batch_state = :open AND available_at > :now AND ${leaseFree}`,
+    values: { ':open': 'open', ':now': now.epochMilliseconds },
+  };
+}
+
+/** What waits until later waits no more. */
+export function hastenUpdate(now: Temporal.Instant): ItemUpdate {
+  const { condition, values } = waitingAt(now);
+  return new ItemUpdate().set('available_at', now.epochMilliseconds).require(condition, values);
+}
+
+/** From when on an open batch can be claimed, if whoever has it now is lost. */
+export function claimableFrom(item: Item): Temporal.Instant {
+  const availableAt = instant(item, 'available_at');
+  return later(availableAt, optionalInstant(item, 'lease_until') ?? availableAt);
 }
 
 export function claimUpdate(terms: ClaimTerms): ItemUpdate {

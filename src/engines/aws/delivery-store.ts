@@ -25,6 +25,7 @@ import {
 import { type Delivery, type Outcome, OUTCOMES } from '../../delivery/delivery.ts';
 import type { GroupName } from '../../groups/group.ts';
 import type { SubscriberKey } from '../../groups/subscriber.ts';
+import { isReached } from '../../platform/clock/clock.ts';
 import { StoreUnavailableError } from '../../platform/errors/domain-error.ts';
 import type { ClaimTerms } from '../../schedule/message-store.ts';
 import type { Counts, Message, MessageKey, MessageStatus } from '../../schedule/message.ts';
@@ -35,7 +36,9 @@ import {
   BATCH_PREFIX,
   batchKey,
   claimableAt,
+  claimableFrom,
   claimUpdate,
+  hastenUpdate,
   heldUpdate,
   isClaimedOn,
   mishapUpdate,
@@ -52,6 +55,7 @@ import {
   toClaimedBatch,
   toPointer,
   toTally,
+  waitingAt,
 } from './batch-item.ts';
 import { type Item, optionalInteger, text } from './item.ts';
 import { ItemUpdate } from './item-update.ts';
@@ -76,7 +80,7 @@ import {
   toDeliveries,
   toDelivery,
 } from './outcomes-item.ts';
-import { type Key, queryItems, readItem, readItems } from './read-items.ts';
+import { eachItem, type Key, queryItems, readItem, readItems } from './read-items.ts';
 import { callAws, transact, type TransactItem } from './transact.ts';
 
 // What is decided on the message as it was read is decided anew where it has changed before it was written. Its instants only move
@@ -85,6 +89,9 @@ const DECISIONS = 8;
 
 // Of one outcome, in one step: some 30 KB.
 const BATCHES_PER_STEP = 100;
+
+// Side by side: as many as the sockets of the client.
+const HASTENED_AT_ONCE = 50;
 
 // Behind every address: '~' is the last character that one may have.
 const BEHIND_ALL = '\u007f';
@@ -162,6 +169,44 @@ export class AwsDeliveryStore extends DeliveryStore {
     const range = { prefix: BATCH_PREFIX, from: page.after === undefined ? '' : behind(page.after) };
     const items = await this.#query(messageKey, range, page.limit, claimableAt(now, page.since));
     return items.map(toPointer);
+  }
+
+  override async findNextAt(
+    messageKey: MessageKey,
+    soon: Temporal.Instant,
+  ): Promise<Temporal.Instant | undefined> {
+    const query = {
+      ...this.#rangeQuery(messageKey, { prefix: BATCH_PREFIX }, { ':open': 'open' }),
+      FilterExpression: 'batch_state = :open',
+      ProjectionExpression: 'available_at, lease_until',
+    };
+    let nextAt: Temporal.Instant | undefined;
+    for await (const item of eachItem(this.clients.dynamo, query)) {
+      const at = claimableFrom(item);
+      if (isReached(at, soon)) {
+        return soon;
+      }
+      nextAt = nextAt && isReached(nextAt, at) ? nextAt : at;
+    }
+    return nextAt;
+  }
+
+  override async hasten(messageKey: MessageKey, now: Temporal.Instant): Promise<void> {
+    const { condition, values } = waitingAt(now);
+    const items = await this.#query(messageKey, { prefix: BATCH_PREFIX }, Infinity, { condition, values });
+    for (let start = 0; start < items.length; start += HASTENED_AT_ONCE) {
+      const some = items.slice(start, start + HASTENED_AT_ONCE);
+      await Promise.all(some.map((item) => this.#hasten(batchKey(toPointer(item)), now)));
+    }
+  }
+
+  async #hasten(key: Key, now: Temporal.Instant): Promise<void> {
+    const update = new UpdateCommand(hastenUpdate(now).byItself(this.#target(key)));
+    try {
+      await callAws(() => this.clients.dynamo.send(update));
+    } catch (error) {
+      requireConditionFailure(error); // somebody has claimed or settled it since
+    }
   }
 
   override async listBatches(messageKey: MessageKey, page: BatchPage): Promise<readonly BatchRecord[]> {

@@ -11,6 +11,7 @@ import {
 } from '../../groups/group.ts';
 import { LANGUAGES } from '../../groups/language.ts';
 import { GROUP_KINDS, OPT_INS, USUAL_MAILING } from '../../groups/mailing-settings.ts';
+import { parseSendWindow, type SendWindow, windowFields } from '../../groups/send-window.ts';
 import { SUBSCRIBER_STATUSES, type SubscriberStatus } from '../../groups/subscriber.ts';
 import { Clock } from '../../platform/clock/clock.ts';
 import { VersionMismatchError } from '../../platform/errors/version-mismatch-error.ts';
@@ -31,6 +32,7 @@ import {
 } from './item.ts';
 import { queryItems, readItem, readItems } from './read-items.ts';
 import { transact, TRANSACTION_MAX_ITEMS, type TransactItem } from './transact.ts';
+import { zonesKey, zonesUpdate } from './zone-counts.ts';
 
 type Update = NonNullable<TransactItem['Update']>;
 
@@ -136,6 +138,7 @@ export class AwsGroupStore extends GroupStore {
       unsubscribe_mailto: group.unsubscribeMailto,
       postal_address: group.postalAddress,
       language_code: group.language, // `language` is a reserved word
+      send_window: group.sendWindow && JSON.stringify(windowFields(group.sendWindow)),
     });
     const set = given.filter(([, value]) => value !== undefined);
     const removed = given.filter(([, value]) => value === undefined);
@@ -238,6 +241,7 @@ export class AwsGroupStore extends GroupStore {
       const result = await transact(this.clients.dynamo, [
         { Update: this.#leaversUpdate(name, removal, page) },
         ...items,
+        ...this.#leaversZones(name, page),
       ]);
       // Where the condition of a subscriber failed, who was changed meanwhile, the page is read again.
       if (result.kind === 'failed' && result.reasons[0] === 'condition-failed') {
@@ -253,11 +257,11 @@ export class AwsGroupStore extends GroupStore {
         TableName: this.names.tables.subscribers,
         ConsistentRead: true,
         KeyConditionExpression: 'group_name = :group',
-        ProjectionExpression: 'subscriber, #status, #version',
+        ProjectionExpression: 'subscriber, #status, #version, time_zone',
         ExpressionAttributeNames: { '#status': 'status', '#version': 'version' },
         ExpressionAttributeValues: { ':group': name },
       },
-      TRANSACTION_MAX_ITEMS - 1,
+      TRANSACTION_MAX_ITEMS - 2,
     );
   }
 
@@ -287,6 +291,17 @@ export class AwsGroupStore extends GroupStore {
     };
   }
 
+  #leaversZones(name: GroupName, leavers: readonly Item[]): readonly TransactItem[] {
+    const changes = leavers.map((item) => ({
+      before: {
+        status: oneOf(item, 'status', SUBSCRIBER_STATUSES),
+        timeZone: optionalText(item, 'time_zone'),
+      },
+      after: undefined,
+    }));
+    return zonesUpdate(this.names, name, changes);
+  }
+
   /** False where something was added to the group since. */
   async #endRemoval(name: GroupName, removal: string): Promise<boolean> {
     const { kind } = await transact(this.clients.dynamo, [
@@ -298,6 +313,7 @@ export class AwsGroupStore extends GroupStore {
           ExpressionAttributeValues: { ':removal': removal },
         },
       },
+      { Delete: { TableName: this.names.tables.groups, Key: zonesKey(name) } },
     ]);
     return kind === 'done';
   }
@@ -367,6 +383,7 @@ function toGroup(item: Item): Group {
     unsubscribeMailto: optionalText(item, 'unsubscribe_mailto'),
     postalAddress: optionalText(item, 'postal_address'),
     language: optionalOneOf(item, 'language_code', LANGUAGES),
+    sendWindow: toSendWindow(optionalText(item, 'send_window')),
     addedAt: instant(item, 'date_added'),
     version: integer(item, 'version'),
     counts: {
@@ -377,6 +394,10 @@ function toGroup(item: Item): Group {
       complained: count(item, 'complained'),
     },
   };
+}
+
+function toSendWindow(json: string | undefined): SendWindow | undefined {
+  return json === undefined ? undefined : parseSendWindow(JSON.parse(json), 'send_window');
 }
 
 function count(item: Item, status: SubscriberStatus): number {

@@ -2,6 +2,11 @@ import { type GroupName, isGroupName } from '../../groups/group.ts';
 import { isSubscriberKey } from '../../groups/subscriber.ts';
 import { isReached } from '../../platform/clock/clock.ts';
 import { TEMPLATES } from '../../schedule/content.ts';
+import {
+  decodeLocalDelivery,
+  encodeLocalDelivery,
+  type LocalDelivery,
+} from '../../schedule/local-delivery.ts';
 import { decodeTags, encodeTags } from '../../schedule/message-tags.ts';
 import {
   type Counts,
@@ -35,7 +40,7 @@ import {
  * Instants are epoch milliseconds. Always there: subject, template, content_sha256, content_bytes, tags (URL-encoded, as S3 takes them),
  * status, schedule_on, due_at, message_added, on_missed, on_unknown, version, dispatch_complete (a boolean), and the numbers
  * batches_cut, batches_settled, batches_set_aside and those of COUNT_ATTRIBUTES. Where there is something to say: from_mailbox, reply_to, reason, expires_at,
- * wake_at with scheduled_date, lease_token with lease_until, dispatch_begun_at, dispatched_through, looked_at, first_attempt_at,
+ * local_delivery (JSON), last_due_at, wake_at with scheduled_date, lease_token with lease_until, dispatch_begun_at, dispatched_through, looked_at, first_attempt_at,
  * last_attempt_at, last_accepted_at, retry_outcomes (with commas, perhaps none) with retried_through. `status` is a reserved word: expressions call it #status.
  */
 
@@ -96,6 +101,7 @@ export function changeableAttributes(message: Message): Record<string, string | 
     reason: message.reason,
     schedule_on: message.scheduleOn.epochMilliseconds,
     due_at: message.dueAt.epochMilliseconds,
+    local_delivery: message.localDelivery && encodeLocalDelivery(message.localDelivery),
     expires_at: message.expiresAt?.epochMilliseconds,
     on_missed: message.onMissed,
     on_unknown: message.onUnknown,
@@ -133,6 +139,7 @@ export function toMessageItem(message: Message, now: Temporal.Instant): Item {
     first_attempt_at: message.attempts.firstAt?.epochMilliseconds,
     last_attempt_at: message.attempts.lastAt?.epochMilliseconds,
     last_accepted_at: message.attempts.lastAcceptedAt?.epochMilliseconds,
+    last_due_at: message.attempts.lastDueAt?.epochMilliseconds,
   };
 }
 
@@ -154,6 +161,7 @@ export function toMessage(item: Item): Message {
     scheduleOn: instant(item, 'schedule_on'),
     dueAt: instant(item, 'due_at'),
     addedAt: instant(item, 'message_added'),
+    localDelivery: toLocalDelivery(optionalText(item, 'local_delivery')),
     expiresAt: optionalInstant(item, 'expires_at'),
     onMissed: oneOf(item, 'on_missed', ON_MISSED),
     onUnknown: oneOf(item, 'on_unknown', ON_UNKNOWN),
@@ -181,8 +189,13 @@ export function toMessage(item: Item): Message {
       firstAt: optionalInstant(item, 'first_attempt_at'),
       lastAt: optionalInstant(item, 'last_attempt_at'),
       lastAcceptedAt: optionalInstant(item, 'last_accepted_at'),
+      lastDueAt: optionalInstant(item, 'last_due_at'),
     },
   };
+}
+
+function toLocalDelivery(json: string | undefined): LocalDelivery | undefined {
+  return json === undefined ? undefined : decodeLocalDelivery(json);
 }
 
 function toRetry(item: Item): Retry | undefined {

@@ -78,7 +78,7 @@ export function reportUpdate(message: Message, attempts: Report['attempts'], gai
     .add(COUNT_ATTRIBUTES.failed, gained.failed)
     .add(COUNT_ATTRIBUTES.skipped, gained.skipped)
     .add(COUNT_ATTRIBUTES.unknown, gained.unknown);
-  const { firstAt, lastAt, lastAcceptedAt } = message.attempts;
+  const { firstAt, lastAt, lastAcceptedAt, lastDueAt } = message.attempts;
   if (attempts && (!firstAt || isBefore(attempts.at, firstAt))) {
     setInstant(update, 'first_attempt_at', '>', attempts.at);
   }
@@ -87,6 +87,9 @@ export function reportUpdate(message: Message, attempts: Report['attempts'], gai
   }
   if (attempts?.acceptedAt && (!lastAcceptedAt || isBefore(lastAcceptedAt, attempts.acceptedAt))) {
     setInstant(update, 'last_accepted_at', '<', attempts.acceptedAt);
+  }
+  if (attempts?.dueAt && (!lastDueAt || isBefore(lastDueAt, attempts.dueAt))) {
+    setInstant(update, 'last_due_at', '<', attempts.dueAt);
   }
   return update;
 }

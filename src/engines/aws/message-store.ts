@@ -175,6 +175,18 @@ export class AwsMessageStore extends MessageStore {
     return found?.lease?.token === terms.token ? found : undefined;
   }
 
+  override async postpone(
+    group: GroupName,
+    key: MessageKey,
+    expectedVersion: number,
+    wakeAt: Temporal.Instant,
+  ): Promise<void> {
+    const update = setAll(new ItemUpdate(), wakeAttributes(key, wakeAt, this.clock.now()))
+      .require(versionRead, { ':version': expectedVersion })
+      .require('#status = :scheduled', { ':scheduled': 'scheduled' }, ['status']);
+    await this.#update(group, key, update);
+  }
+
   /** A second run finds no lease any more, and does nothing. */
   override async rest(group: GroupName, key: MessageKey, { token, wakeAt, lookedAt }: Rest): Promise<void> {
     const looked = { looked_at: lookedAt?.epochMilliseconds };

@@ -67,6 +67,20 @@ export async function queryItems(
   return items.slice(0, limit);
 }
 
+/** All that the query finds and its filter leaves, a page at a time: whoever has seen enough stops, and no further page is read. */
+export async function* eachItem(
+  dynamo: DynamoDBDocumentClient,
+  query: ItemQuery,
+): AsyncGenerator<Item, void> {
+  let start: QueryCommandInput['ExclusiveStartKey'];
+  do {
+    const command = new QueryCommand({ ...query, ...(start !== undefined && { ExclusiveStartKey: start }) });
+    const { Items: found, LastEvaluatedKey: next } = await callAws(() => dynamo.send(command));
+    yield* found ?? [];
+    start = next;
+  } while (start !== undefined);
+}
+
 /** DynamoDB leaves out what exceeds 16 MB or its throughput, and says so: that is asked for again. */
 async function readBatch(
   dynamo: DynamoDBDocumentClient,

@@ -10,6 +10,7 @@ import {
   type SubscriberPage,
   type SubscriberRange,
   SubscriberStore,
+  type ZoneCount,
 } from '../../groups/subscriber-store.ts';
 import {
   isSubscriberEmail,
@@ -28,10 +29,11 @@ import { countBy, countChanges, groupUpdate, requireVersion, toStored } from './
 import { branded, instant, integer, type Item, oneOf, optionalText, text } from './item.ts';
 import { type ItemQuery, type Key, queryItems, readItem, readItems } from './read-items.ts';
 import { transact, TRANSACTION_MAX_ITEMS, type TransactItem } from './transact.ts';
+import { countZones, zonesUpdate } from './zone-counts.ts';
 
-// One item of the transaction is the group, and each newcomer has two: at most 33 KB (254 + 256 + 8,192 characters of up to four bytes), and
+// Two items of the transaction are the group and its zones, and each newcomer has two: at most 33 KB (254 + 256 + 8,192 characters of up to four bytes), and
 // what is recorded of them.
-const ADD_MAX = Math.floor((TRANSACTION_MAX_ITEMS - 1) / 2);
+const ADD_MAX = Math.floor((TRANSACTION_MAX_ITEMS - 2) / 2);
 
 /** A subscriber to be, and what is recorded of that. */
 interface Joining {
@@ -101,7 +103,7 @@ export class AwsSubscriberStore extends SubscriberStore {
       const write = {
         Put: { TableName: this.names.tables.subscribers, Item: toItem(after), ...isStill(before) },
       };
-      if (await this.#write([write, ...this.#record(before, consent)], before, after.status)) {
+      if (await this.#write([write, ...this.#record(before, consent)], before, after)) {
         return after;
       }
     }
@@ -158,6 +160,10 @@ export class AwsSubscriberStore extends SubscriberStore {
     return items.map(toSubscriber);
   }
 
+  override async countZones(group: GroupName): Promise<readonly ZoneCount[]> {
+    return countZones(this.clients.dynamo, this.names, group);
+  }
+
   /** Adds whoever is not there; where somebody else adds one of them at the same moment, looks again who is there. */
   async #addChunk(
     group: GroupName,
@@ -199,6 +205,11 @@ export class AwsSubscriberStore extends SubscriberStore {
       ...puts,
       ...joining.flatMap(({ subscriber, consent }) => this.#record(subscriber, consent)),
       groupUpdate(this.names, group, at, countBy(joining.map(({ subscriber }) => subscriber.status))),
+      ...zonesUpdate(
+        this.names,
+        group,
+        joining.map(({ subscriber }) => ({ before: undefined, after: subscriber })),
+      ),
     ]);
     return kind === 'done';
   }
@@ -216,14 +227,15 @@ export class AwsSubscriberStore extends SubscriberStore {
     return subscriber;
   }
 
-  /** Writes one subscriber, and counts them under `status` from now on; false where they have changed since `before` was read. */
+  /** Writes one subscriber, and counts them as `after` from now on; false where they have changed since `before` was read. */
   async #write(
     writes: readonly TransactItem[],
     before: Subscriber,
-    status: SubscriberStatus | undefined,
+    after: Subscriber | undefined,
   ): Promise<boolean> {
-    const items = before.status === status ? writes : [...writes, this.#recount(before, status)];
-    const { kind } = await transact(this.clients.dynamo, items);
+    const recount = before.status === after?.status ? [] : [this.#recount(before, after?.status)];
+    const zones = zonesUpdate(this.names, before.group, [{ before, after }]);
+    const { kind } = await transact(this.clients.dynamo, [...writes, ...recount, ...zones]);
     return kind === 'done';
   }
 

@@ -4,6 +4,7 @@
  * | pattern                                            | operation                        | key                                                     | index           |
  * |----------------------------------------------------|----------------------------------|---------------------------------------------------------|-----------------|
  * | read a group                                       | groups: GetItem                  | group_name                                              |                 |
+ * | the active subscribers of a group by zone          | groups: GetItem; in each change  | group_name = group + '#zones'                           |                 |
  * | list groups by name                                | groups: Query, then BatchGetItem | kind = 'group', group_name > :after                     | by_name         |
  * | make or change a group                             | groups: UpdateItem, conditional  | group_name                                              |                 |
  * | read a subscriber                                  | subscribers: GetItem             | group_name, subscriber                                  |                 |

@@ -30,8 +30,9 @@ import {
   type MessageStatus,
   setAsideReason,
 } from '../../schedule/message.ts';
+import { later } from '../../platform/clock/clock.ts';
 import { broughtForward } from './message-store.ts';
-import { branded, instant, integer, oneOf, optionalText } from './row.ts';
+import { branded, instant, integer, oneOf, optionalInstant, optionalText } from './row.ts';
 import { type Row, SqliteDatabase } from './sqlite-database.ts';
 
 const leaseFree = '(lease_until IS NULL OR lease_until <= :now)';
@@ -85,6 +86,29 @@ export class SqliteDeliveryStore extends DeliveryStore {
     page: ClaimablePage,
   ): Promise<readonly BatchPointer[]> {
     return findClaimable(this.database, messageKey, now, page);
+  }
+
+  override async findNextAt(
+    messageKey: MessageKey,
+    soon: Temporal.Instant,
+  ): Promise<Temporal.Instant | undefined> {
+    const row = this.database.get(
+      `SELECT MIN(MAX(available_at, COALESCE(lease_until, available_at))) AS next_at FROM batches INDEXED BY batches_open
+       WHERE message_key = :messageKey AND state = 'open'`,
+      { messageKey },
+    );
+    const nextAt = row && optionalInstant(row, 'next_at');
+    return nextAt && later(nextAt, soon);
+  }
+
+  override hasten(messageKey: MessageKey, now: Temporal.Instant): Promise<void> {
+    return this.database.write(() => {
+      this.database.run(
+        `UPDATE batches SET available_at = :now
+         WHERE message_key = :messageKey AND state = 'open' AND available_at > :now AND ${leaseFree}`,
+        { messageKey, now: now.epochMilliseconds },
+      );
+    });
   }
 
   override async listBatches(messageKey: MessageKey, page: BatchPage): Promise<readonly BatchRecord[]> {
@@ -374,7 +398,8 @@ export class SqliteDeliveryStore extends DeliveryStore {
          skipped_count = skipped_count + :skipped, unknown_count = unknown_count + :unknown + :goneInDoubt,
          first_attempt_at = COALESCE(MIN(first_attempt_at, :attemptAt), first_attempt_at, :attemptAt),
          last_attempt_at = COALESCE(MAX(last_attempt_at, :attemptAt), last_attempt_at, :attemptAt),
-         last_accepted_at = COALESCE(MAX(last_accepted_at, :acceptedAt), last_accepted_at, :acceptedAt)
+         last_accepted_at = COALESCE(MAX(last_accepted_at, :acceptedAt), last_accepted_at, :acceptedAt),
+         last_due_at = COALESCE(MAX(last_due_at, :dueAt), last_due_at, :dueAt)
        WHERE message_key = :messageKey`,
       {
         messageKey: batch.messageKey,
@@ -382,6 +407,7 @@ export class SqliteDeliveryStore extends DeliveryStore {
         goneInDoubt: report.goneInDoubt,
         attemptAt: report.attempts?.at.epochMilliseconds ?? null,
         acceptedAt: report.attempts?.acceptedAt?.epochMilliseconds ?? null,
+        dueAt: report.attempts?.dueAt?.epochMilliseconds ?? null,
       },
     );
   }

@@ -10,6 +10,7 @@ import {
 } from '../../groups/group.ts';
 import { LANGUAGES } from '../../groups/language.ts';
 import { GROUP_KINDS, OPT_INS } from '../../groups/mailing-settings.ts';
+import { parseSendWindow, type SendWindow, windowFields } from '../../groups/send-window.ts';
 import { SUBSCRIBER_STATUSES, type SubscriberStatus } from '../../groups/subscriber.ts';
 import { Clock } from '../../platform/clock/clock.ts';
 import { VersionMismatchError } from '../../platform/errors/version-mismatch-error.ts';
@@ -33,11 +34,11 @@ export class SqliteGroupStore extends GroupStore {
       const before = this.#find(name);
       requireVersion(expectedVersion, before?.version);
       this.database.run(
-        `INSERT INTO groups (group_name, from_mailbox, reply_to, time_zone, max_send_rate, mail_kind, opt_in, display_name,
+        `INSERT INTO groups (group_name, from_mailbox, reply_to, time_zone, max_send_rate, send_window, mail_kind, opt_in, display_name,
            list_help, list_owner, unsubscribe_mailto, postal_address, language, date_added, version)
-         VALUES (:name, :from, :replyTo, :timeZone, :maxSendRate, :kind, :optIn, :displayName,
+         VALUES (:name, :from, :replyTo, :timeZone, :maxSendRate, :sendWindow, :kind, :optIn, :displayName,
            :listHelp, :listOwner, :unsubscribeMailto, :postalAddress, :language, :now, 1)
-         ON CONFLICT DO UPDATE SET from_mailbox = :from, reply_to = :replyTo, time_zone = :timeZone, max_send_rate = :maxSendRate,
+         ON CONFLICT DO UPDATE SET from_mailbox = :from, reply_to = :replyTo, time_zone = :timeZone, max_send_rate = :maxSendRate, send_window = :sendWindow,
            mail_kind = :kind, opt_in = :optIn, display_name = :displayName, list_help = :listHelp, list_owner = :listOwner,
            unsubscribe_mailto = :unsubscribeMailto, postal_address = :postalAddress, language = :language,
            version = version + 1`,
@@ -55,6 +56,7 @@ export class SqliteGroupStore extends GroupStore {
           unsubscribeMailto: settings.unsubscribeMailto ?? null,
           postalAddress: settings.postalAddress ?? null,
           language: settings.language ?? null,
+          sendWindow: settings.sendWindow ? JSON.stringify(windowFields(settings.sendWindow)) : null,
           now: this.clock.now().epochMilliseconds,
         },
       );
@@ -118,6 +120,7 @@ export class SqliteGroupStore extends GroupStore {
       unsubscribeMailto: optionalText(row, 'unsubscribe_mailto'),
       postalAddress: optionalText(row, 'postal_address'),
       language: optionalOneOf(row, 'language', LANGUAGES),
+      sendWindow: toSendWindow(optionalText(row, 'send_window')),
       addedAt: instant(row, 'date_added'),
       version: integer(row, 'version'),
       counts: this.#counts(name),
@@ -133,6 +136,10 @@ export class SqliteGroupStore extends GroupStore {
     }
     return counts;
   }
+}
+
+function toSendWindow(json: string | undefined): SendWindow | undefined {
+  return json === undefined ? undefined : parseSendWindow(JSON.parse(json), 'send_window');
 }
 
 /** Makes the group where there is none; for use inside a transaction. A second run does nothing. */

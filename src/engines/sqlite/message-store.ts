@@ -12,6 +12,11 @@ import {
   type Rest,
   type Waking,
 } from '../../schedule/message-store.ts';
+import {
+  decodeLocalDelivery,
+  encodeLocalDelivery,
+  type LocalDelivery,
+} from '../../schedule/local-delivery.ts';
 import { decodeTags, encodeTags } from '../../schedule/message-tags.ts';
 import {
   ContentDamagedError,
@@ -55,10 +60,10 @@ export class SqliteMessageStore extends MessageStore {
       this.database.run(
         `INSERT INTO messages (
            message_key, group_name, subject, from_mailbox, reply_to, template, content_sha256, content_bytes, tags, status,
-           reason, schedule_on, due_at, message_added, expires_at, on_missed, on_unknown, version, wake_at)
+           reason, schedule_on, due_at, local_delivery, message_added, expires_at, on_missed, on_unknown, version, wake_at)
          VALUES (
            :key, :group, :subject, :from, :replyTo, :template, :sha256, :bytes, :tags, :status,
-           :reason, :scheduleOn, :dueAt, :addedAt, :expiresAt, :onMissed, :onUnknown, :version, :wakeAt)`,
+           :reason, :scheduleOn, :dueAt, :localDelivery, :addedAt, :expiresAt, :onMissed, :onUnknown, :version, :wakeAt)`,
         {
           ...changeable(message),
           key: message.key,
@@ -146,7 +151,7 @@ export class SqliteMessageStore extends MessageStore {
         `UPDATE messages SET
            subject = :subject, from_mailbox = :from, reply_to = :replyTo, template = :template, content_sha256 = :sha256,
            content_bytes = :bytes, tags = :tags, status = :status, reason = :reason, schedule_on = :scheduleOn,
-           due_at = :dueAt, expires_at = :expiresAt, on_missed = :onMissed, on_unknown = :onUnknown, version = :version,
+           due_at = :dueAt, local_delivery = :localDelivery, expires_at = :expiresAt, on_missed = :onMissed, on_unknown = :onUnknown, version = :version,
            wake_at = :wakeAt, lease_token = NULL, lease_until = NULL,
            retry_outcomes = :retryOutcomes, retried_through = :retriedThrough,
            looked_at = :lookedAt
@@ -198,6 +203,21 @@ export class SqliteMessageStore extends MessageStore {
         },
       );
       return claimed === 1 ? this.#find(group, key) : undefined;
+    });
+  }
+
+  override postpone(
+    group: GroupName,
+    key: MessageKey,
+    expectedVersion: number,
+    wakeAt: Temporal.Instant,
+  ): Promise<void> {
+    return this.database.write(() => {
+      this.database.run(
+        `UPDATE messages SET wake_at = :wakeAt
+         WHERE message_key = :key AND group_name = :group AND status = 'scheduled' AND version = :expectedVersion`,
+        { group, key, expectedVersion, wakeAt: wakeAt.epochMilliseconds },
+      );
     });
   }
 
@@ -278,6 +298,7 @@ function changeable(message: Message): Record<string, string | number | null> {
     reason: message.reason ?? null,
     scheduleOn: message.scheduleOn.epochMilliseconds,
     dueAt: message.dueAt.epochMilliseconds,
+    localDelivery: message.localDelivery ? encodeLocalDelivery(message.localDelivery) : null,
     expiresAt: message.expiresAt?.epochMilliseconds ?? null,
     onMissed: message.onMissed,
     onUnknown: message.onUnknown,
@@ -304,6 +325,7 @@ function toMessage(row: Row): Message {
     scheduleOn: instant(row, 'schedule_on'),
     dueAt: instant(row, 'due_at'),
     addedAt: instant(row, 'message_added'),
+    localDelivery: toLocalDelivery(optionalText(row, 'local_delivery')),
     expiresAt: optionalInstant(row, 'expires_at'),
     onMissed: oneOf(row, 'on_missed', ON_MISSED),
     onUnknown: oneOf(row, 'on_unknown', ON_UNKNOWN),
@@ -332,8 +354,13 @@ function toMessage(row: Row): Message {
       firstAt: optionalInstant(row, 'first_attempt_at'),
       lastAt: optionalInstant(row, 'last_attempt_at'),
       lastAcceptedAt: optionalInstant(row, 'last_accepted_at'),
+      lastDueAt: optionalInstant(row, 'last_due_at'),
     },
   };
+}
+
+function toLocalDelivery(json: string | undefined): LocalDelivery | undefined {
+  return json === undefined ? undefined : decodeLocalDelivery(json);
 }
 
 function toRetry(row: Row): Retry | undefined {

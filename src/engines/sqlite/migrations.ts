@@ -231,6 +231,46 @@ const MIGRATIONS: readonly string[] = [
     PRIMARY KEY (import_key, first_row)
   ) STRICT, WITHOUT ROWID;
   `,
+  `
+  ALTER TABLE groups ADD COLUMN send_window TEXT;       -- JSON
+  ALTER TABLE messages ADD COLUMN local_delivery TEXT;  -- JSON
+  ALTER TABLE messages ADD COLUMN last_due_at INTEGER;  -- from when the delivery could go that was attempted last
+
+  -- Active subscribers by zone, counted as they change, for the same reason as subscriber_counts; in lower case, '' is no zone.
+  CREATE TABLE subscriber_zones (
+    group_name TEXT NOT NULL REFERENCES groups (group_name) ON DELETE CASCADE,
+    time_zone TEXT NOT NULL,
+    count INTEGER NOT NULL,
+    PRIMARY KEY (group_name, time_zone)
+  ) STRICT, WITHOUT ROWID;
+  INSERT INTO subscriber_zones
+    SELECT group_name, LOWER(COALESCE(time_zone, '')), COUNT(*) FROM subscribers WHERE status = 'active' GROUP BY 1, 2;
+
+  CREATE TRIGGER subscriber_zone_added AFTER INSERT ON subscribers WHEN new.status = 'active' BEGIN
+    INSERT INTO subscriber_zones VALUES (new.group_name, LOWER(COALESCE(new.time_zone, '')), 1)
+      ON CONFLICT DO UPDATE SET count = count + 1;
+  END;
+  CREATE TRIGGER subscriber_zone_removed AFTER DELETE ON subscribers WHEN old.status = 'active' BEGIN
+    UPDATE subscriber_zones SET count = count - 1
+      WHERE group_name = old.group_name AND time_zone = LOWER(COALESCE(old.time_zone, ''));
+    DELETE FROM subscriber_zones
+      WHERE group_name = old.group_name AND time_zone = LOWER(COALESCE(old.time_zone, '')) AND count = 0;
+  END;
+  CREATE TRIGGER subscriber_zone_left AFTER UPDATE OF status, time_zone ON subscribers WHEN old.status = 'active' BEGIN
+    UPDATE subscriber_zones SET count = count - 1
+      WHERE group_name = old.group_name AND time_zone = LOWER(COALESCE(old.time_zone, ''));
+    DELETE FROM subscriber_zones
+      WHERE group_name = old.group_name AND time_zone = LOWER(COALESCE(old.time_zone, '')) AND count = 0;
+  END;
+  CREATE TRIGGER subscriber_zone_joined AFTER UPDATE OF status, time_zone ON subscribers WHEN new.status = 'active' BEGIN
+    INSERT INTO subscriber_zones VALUES (new.group_name, LOWER(COALESCE(new.time_zone, '')), 1)
+      ON CONFLICT DO UPDATE SET count = count + 1;
+  END;
+
+  -- With what says when each can be claimed: a message may have thousands of batches that wait for hours.
+  DROP INDEX batches_open;
+  CREATE INDEX batches_open ON batches (message_key, first_subscriber, available_at, lease_until) WHERE state = 'open';
+  `,
 ];
 
 /** Brings the schema up to date; a second run does nothing. Throws on a file that a newer Belfry wrote. */

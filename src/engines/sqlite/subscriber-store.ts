@@ -10,6 +10,7 @@ import {
   type SubscriberPage,
   type SubscriberRange,
   SubscriberStore,
+  type ZoneCount,
 } from '../../groups/subscriber-store.ts';
 import {
   isSubscriberEmail,
@@ -134,6 +135,12 @@ export class SqliteSubscriberStore extends SubscriberStore {
         key: branded(row, 'subscriber', isSubscriberKey),
         joinedAt: instant(row, 'date_joined'),
       }));
+  }
+
+  override async countZones(group: GroupName): Promise<readonly ZoneCount[]> {
+    return this.database
+      .all('SELECT time_zone, count FROM subscriber_zones WHERE group_name = :group', { group })
+      .map((row) => ({ timeZone: text(row, 'time_zone') || undefined, count: integer(row, 'count') }));
   }
 
   override async readRange(group: GroupName, range: SubscriberRange): Promise<readonly Subscriber[]> {

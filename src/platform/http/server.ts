@@ -9,8 +9,8 @@ import { RequestsInHand } from '../lifecycle/requests-in-hand.ts';
 import { Shutdown } from '../lifecycle/shutdown.ts';
 import { Log } from '../logging/log.ts';
 import { RequestLog } from '../logging/request-log.ts';
-import { jsonBodyLimitBytes, readJsonBodies } from './json-body.ts';
 import { readFormBodies } from './form-body.ts';
+import { jsonBodyLimitBytes, readJsonBodies } from './json-body.ts';
 import { type Problem, PROBLEM_CONTENT_TYPE, problemOf, titleOf } from './problem.ts';
 import { requestIdOf } from './request-id.ts';
 import { SIGNED_LINK_PATTERN } from './signed-link.ts';
@@ -74,8 +74,8 @@ export async function configureServer(app: NestFastifyApplication): Promise<void
   const shutdown = app.get(Shutdown);
   adapter.whenStopping = (): void => shutdown.begin();
   readJsonBodies(adapter.getInstance(), jsonBodyLimitBytes(app.get(Settings)));
-  readStreams(adapter.getInstance());
   readFormBodies(adapter.getInstance());
+  readStreams(adapter.getInstance());
   // A web page elsewhere must not press buttons here with what the browser has stored (Basic), or because it runs here (no keys).
   // What a signed link allows, it allows from anywhere: mail programs press the button in their own pages.
   app.enableCsrfProtection({ exclude: isToSignedLink });

@@ -36,6 +36,7 @@ describe('migrate', () => {
       'messages',
       'paces',
       'subscriber_counts',
+      'subscriber_zones',
       'subscribers',
       'suppressions',
     ]);

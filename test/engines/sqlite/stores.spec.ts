@@ -89,6 +89,21 @@ describe('endLeases', () => {
     expect((await read(engine, message)).wakeAt).toEqual(engine.clock.now());
   });
 
+  it('leaves a wake that came while nobody was there, so that it tells for how long', async () => {
+    const { message } = await dispatchOne(engine);
+    const wakeAt = plusMs(engine.clock.now(), MINUTE_MS);
+    await engine.messages.rest(message.group, message.key, {
+      token: 'dispatcher',
+      wakeAt,
+      lookedAt: undefined,
+    });
+    engine.clock.advance(2 * DAY_MS);
+
+    await endLeases(engine.database, engine.clock.now());
+
+    expect((await read(engine, message)).wakeAt).toEqual(wakeAt);
+  });
+
   it('does nothing when it runs twice', async () => {
     const { message, batch } = await dispatchOne(engine);
     await claimBatch(engine, batch);
@@ -163,7 +178,9 @@ describe('the cost of a scan', () => {
       }),
     );
 
-    expect(plans).toContain('SEARCH batches USING INDEX batches_open (message_key=? AND first_subscriber>?)');
+    expect(plans).toContain(
+      'SEARCH batches USING COVERING INDEX batches_open (message_key=? AND first_subscriber>?)',
+    );
     expect(plans.filter((plan) => plan.includes('SCAN'))).toEqual([]);
   });
 
@@ -172,7 +189,9 @@ describe('the cost of a scan', () => {
 
     const plans = await plansOf(() => engine.queue.pull(1, AbortSignal.abort()));
 
-    expect(plans).toContain('SEARCH batches USING INDEX batches_open (message_key=? AND first_subscriber>?)');
+    expect(plans).toContain(
+      'SEARCH batches USING COVERING INDEX batches_open (message_key=? AND first_subscriber>?)',
+    );
     // The whole of an index that holds nothing but the messages at work.
     expect(plans.filter((plan) => plan.includes('SCAN'))).toEqual([
       'SCAN messages USING INDEX messages_at_work',
