@@ -194,6 +194,24 @@ export function describeImportStore(openEngine: OpenEngine): void {
       });
     });
 
+    it('counts the zones of whoever is new, or gets another one', async () => {
+      await engine.subscribers.add(GROUP, [aNewcomer('a@example.com')], anInstant());
+      await engine.subscribers.countZones(GROUP); // from then on they are counted as they change
+      const job = await claimed();
+      const rows = [
+        planned('a@example.com', { time_zone: 'Europe/Paris' }),
+        planned('b@example.com', { time_zone: 'Europe/Paris' }),
+        planned('c@example.com', { status: 'bounced' }),
+      ];
+
+      await engine.imports.apply(job, aClaim(), { rows, after: 0, readBytes: 1 });
+
+      const zones = (await engine.subscribers.countZones(GROUP)).filter(({ count }) => count > 0);
+      expect(zones.map(({ timeZone, count }) => `${timeZone?.toLowerCase()} ${count}`)).toEqual([
+        'europe/paris 2',
+      ]);
+    });
+
     it('records what it means for whoever is new or has another status, and for nobody else', async () => {
       await engine.subscribers.add(
         GROUP,

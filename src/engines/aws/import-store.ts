@@ -47,13 +47,14 @@ import {
 import { ItemUpdate } from './item-update.ts';
 import { type Key, queryItems, readItem, readItems } from './read-items.ts';
 import { keyOf, toItem, toSubscriber } from './subscriber-store.ts';
+import { zonesUpdate } from './zone-counts.ts';
 import { callAws, transact, TRANSACTION_MAX_ITEMS, type TransactItem } from './transact.ts';
 
 // No group has such names.
 const JOBS_PREFIX = '#imports/';
 const RESULTS_PREFIX = '#import-results/';
-// Beside the subscribers and what is recorded of each, the transaction holds the group, the import and the results.
-const CHUNK_ROWS = Math.floor((TRANSACTION_MAX_ITEMS - 3) / 2);
+// Beside the subscribers and what is recorded of each, the transaction holds the group, its zones, the import and the results.
+const CHUNK_ROWS = Math.floor((TRANSACTION_MAX_ITEMS - 4) / 2);
 const RESULTS_PAGE = 1_000;
 // Longer than any import is worked and kept; DynamoDB removes them then.
 const RESULTS_KEPT_MS = 30 * DAY_MS;
@@ -367,7 +368,12 @@ export class AwsImportStore extends ImportStore {
     const records = writes.flatMap(({ after, consent }) =>
       consent ? [consentUpdate(this.names, group, after.key, consent)] : [],
     );
-    return [groupUpdate(this.names, group, at, countWrites(writes)), ...puts, ...records];
+    return [
+      groupUpdate(this.names, group, at, countWrites(writes)),
+      ...zonesUpdate(this.names, group, writes),
+      ...puts,
+      ...records,
+    ];
   }
 }
 
