@@ -31,7 +31,7 @@ import {
  */
 
 const ROWS = 1_000_000;
-const CHUNK_ROWS = 2_000;
+const CHUNK_ROWS = 1_000;
 const GROUP = 'imported';
 const ASK_EVERY_MS = 250;
 const LIMIT_MS = 1_800_000;

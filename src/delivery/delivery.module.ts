@@ -19,6 +19,9 @@ import { MailMakers } from './mail-maker.ts';
 import { MessageStopper } from './message-stopper.ts';
 import { Outbox } from './outbox/outbox.ts';
 import { OutboxController } from './outbox/outbox.controller.ts';
+import { DomainRecords } from './preflight/domain-records.ts';
+import { Preflight } from './preflight/preflight.ts';
+import { PreflightController } from './preflight/preflight.controller.ts';
 import { Pacer } from './rate/pacer.ts';
 import { ReturnPaths } from './return-paths.ts';
 import { BATCHES_AT_ONCE, Worker } from './worker.ts';
@@ -26,7 +29,7 @@ import { BATCHES_AT_ONCE, Worker } from './worker.ts';
 /** HOW IT GOES OUT: due scan, dispatch, batches, worker, ledger, channels. */
 @Module({
   imports: [ConsentModule, ScheduleModule],
-  controllers: [BatchesController, DeliveriesController, OutboxController],
+  controllers: [BatchesController, DeliveriesController, PreflightController, OutboxController],
   providers: [
     { provide: Channel, useFactory: openChannel, inject: [Settings] },
     BatchWorker,
@@ -41,6 +44,12 @@ import { BATCHES_AT_ONCE, Worker } from './worker.ts';
     Outbox,
     Pacer,
     ReturnPaths,
+    Preflight,
+    {
+      provide: DomainRecords,
+      useFactory: (settings: Settings): DomainRecords => new DomainRecords(settings.dnsServers),
+      inject: [Settings],
+    },
     Worker,
   ],
   exports: [Brake, ReturnPaths],

@@ -206,6 +206,7 @@ describe.each(['/v1/groups/{group}', '/{group}'])('the examples under %s', (base
     'GET …/schedule/{key}',
     'GET …/schedule/{key}/plan',
     'GET …/schedule/{key}/content',
+    'POST …/schedule/{key}/preflight',
     'POST …/schedule/{key}/pause',
     'POST …/schedule/{key}/resume',
     'PATCH …/schedule/{key}',

@@ -12,7 +12,7 @@ import { addresses, aGroupName, aKey, anInstant } from '../support/builders.ts';
 const GROUP = aGroupName();
 const ignore = (): void => undefined;
 const SETTINGS = parseSettings({});
-// Two chunks and a half.
+// Several chunks.
 const ROWS = 10_000;
 const FILE = `email,n\n${addresses(ROWS)
   .map((email, index) => `${email},${index}\n`)

@@ -33,6 +33,8 @@ export interface TestAppPlan {
   readonly clock?: Clock;
 }
 
+// Nobody listens there: no test asks the network.
+const NO_DNS = '127.0.0.1:9';
 // Every process on AWS must be told the same.
 const SIGNING_SECRET = 'a-signing-secret-that-all-processes-share';
 
@@ -67,6 +69,7 @@ export async function startTestApp(plan: TestAppPlan = {}): Promise<TestApp> {
   const settings = parseSettings({
     PORT: '0',
     LOG_LEVEL: 'silent',
+    DNS_SERVERS: NO_DNS,
     DATA_DIR: dataDir,
     ...state.env,
     ...plan.env,

@@ -47,8 +47,8 @@ import {
 import { ItemUpdate } from './item-update.ts';
 import { type Key, queryItems, readItem, readItems } from './read-items.ts';
 import { keyOf, toItem, toSubscriber } from './subscriber-store.ts';
-import { callAws, transact, TRANSACTION_MAX_ITEMS, type TransactItem } from './transact.ts';
 import { zonesUpdate } from './zone-counts.ts';
+import { callAws, transact, TRANSACTION_MAX_ITEMS, type TransactItem } from './transact.ts';
 
 // No group has such names.
 const JOBS_PREFIX = '#imports/';
@@ -368,11 +368,12 @@ export class AwsImportStore extends ImportStore {
     const records = writes.flatMap(({ after, consent }) =>
       consent ? [consentUpdate(this.names, group, after.key, consent)] : [],
     );
-    const counts = [
+    return [
       groupUpdate(this.names, group, at, countWrites(writes)),
       ...zonesUpdate(this.names, group, writes),
+      ...puts,
+      ...records,
     ];
-    return [...counts, ...puts, ...records];
   }
 }
 

@@ -32,7 +32,7 @@ import { type Row, SqliteDatabase } from './sqlite-database.ts';
 import { toSubscriber } from './subscriber-store.ts';
 
 // One commit holds the event loop for as long as it takes to write so many rows: some 30 to 60 ms where they are spread over a group of a million.
-const CHUNK_ROWS = 2_000;
+const CHUNK_ROWS = 1_000;
 const READ_BYTES = 64 * 1024;
 const RESULTS_PAGE = 100;
 

@@ -1,31 +1,45 @@
 import type { SubscriberKey } from '../subscriber.ts';
 
-const FIRST_SLOTS = 1 << 12;
+// Each grows by itself, so that there are never two copies of all of it.
+const SHARDS = 256;
+const FIRST_SLOTS = 16;
+const GROWTH = 1.5;
 // Fuller, and the search for a free slot gets long.
-const MAX_LOAD = 0.7;
+const MAX_LOAD = 0.8;
 
 /**
- * Which addresses a file has had, by 64 bits of hash each: a million take 16 MB, where a Set of texts would take 80. Two of five million
+ * Which addresses a file has had, by 64 bits of hash each: a million take at most 15 MB, where a Set of texts would take 80. Two of five million
  * addresses have the same hash with a probability of one in a million; then a report calls a row a duplicate that is none, and
  * nothing else depends on it.
  */
 export class SeenAddresses {
-  #slots = new Uint32Array(2 * FIRST_SLOTS);
-  #count = 0;
+  readonly #shards = Array.from({ length: SHARDS }, () => new Shard());
 
   /** Notes the address; true where it was noted before. */
   add(key: SubscriberKey): boolean {
+    const high = hash(key, 0x01000193);
+    const low = (hash(key, 0x5bd1e995) | 1) >>> 0; // never 0, which marks a free slot
+    return this.#shards[high % SHARDS]?.add(high, low) === true;
+  }
+}
+
+class Shard {
+  #slots = new Uint32Array(2 * FIRST_SLOTS);
+  #count = 0;
+
+  /** True where it was there. */
+  add(high: number, low: number): boolean {
     if (this.#count >= (this.#slots.length / 2) * MAX_LOAD) {
       this.#grow();
     }
-    const isSeen = put(this.#slots, hash(key, 0x01000193), (hash(key, 0x5bd1e995) | 1) >>> 0); // never 0, which marks a free slot
+    const isSeen = put(this.#slots, high, low);
     this.#count += isSeen ? 0 : 1;
     return isSeen;
   }
 
   #grow(): void {
     const before = this.#slots;
-    this.#slots = new Uint32Array(2 * before.length);
+    this.#slots = new Uint32Array(2 * Math.ceil((before.length / 2) * GROWTH));
     for (let slot = 0; slot < before.length; slot += 2) {
       const [high = 0, low = 0] = [before[slot], before[slot + 1]];
       if (low !== 0) {
@@ -37,8 +51,8 @@ export class SeenAddresses {
 
 /** True where it was there. */
 function put(slots: Uint32Array, high: number, low: number): boolean {
-  const mask = slots.length / 2 - 1;
-  for (let slot = high & mask; ; slot = (slot + 1) & mask) {
+  const count = slots.length / 2;
+  for (let slot = low % count; ; slot = (slot + 1) % count) {
     const found = slots[2 * slot + 1];
     if (found === 0) {
       slots[2 * slot] = high;

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import { domainToASCII } from 'node:url';
 import { isEmail } from 'class-validator';
@@ -73,6 +74,10 @@ export class Settings {
   readonly smtpConnections: number;
   /** Of what is sent through SES; absent: what the sender's identity has by default. */
   readonly sesConfigurationSet: string | undefined;
+  /** Under which the DKIM key of the sender's domain stands in DNS; absent: not looked for. */
+  readonly dkimSelector: string | undefined;
+  /** Asked about the domains of senders, `address` or `address:port`; none: those of the machine. */
+  readonly dnsServers: readonly string[];
   /** A mailbox such as `Belfry <belfry@example.com>`. */
   readonly mailFrom: string;
   readonly apiKeys: readonly ApiKey[];
@@ -117,6 +122,8 @@ export class Settings {
     this.smtpUrl = values.smtpUrl;
     this.smtpConnections = values.smtpConnections;
     this.sesConfigurationSet = values.sesConfigurationSet;
+    this.dkimSelector = values.dkimSelector;
+    this.dnsServers = values.dnsServers;
     this.mailFrom = values.mailFrom;
     this.apiKeys = values.apiKeys;
     this.logLevel = values.logLevel;
@@ -177,6 +184,10 @@ const QUEUE_NAME_ALLOWED = '1 to 75 characters of A to Z, a to z, 0 to 9, _ and 
 
 // SES API v2 reference, CreateConfigurationSet.
 const CONFIGURATION_SET_PATTERN = /^[A-Za-z0-9_-]{1,64}$/;
+
+// RFC 6376, 3.1: labels of a domain name.
+const DKIM_SELECTOR_PATTERN =
+  /^[A-Za-z0-9](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?)*$/;
 
 // Mails per second. Slower than one in a hundred seconds is no rate but a schedule; faster than SES has ever granted needs no limit.
 export const SEND_RATE_MIN = 0.01;
@@ -239,6 +250,12 @@ export function parseSettings(env: Environment): Settings {
       allowed:
         'the name of a configuration set of SES: 1 to 64 characters of A to Z, a to z, 0 to 9, _ and -',
     }),
+    dkimSelector: reader.matching('DKIM_SELECTOR', {
+      pattern: DKIM_SELECTOR_PATTERN,
+      fallback: undefined,
+      allowed: 'the name before ._domainkey, such as mail or k1.europe',
+    }),
+    dnsServers: reader.addresses('DNS_SERVERS'),
     mailFrom: reader.mailbox('MAIL_FROM', 'Belfry <belfry@localhost>'),
     apiKeys: reader.apiKeys('API_KEYS'),
     logLevel: reader.oneOf('LOG_LEVEL', LOG_LEVELS, 'info'),
@@ -577,6 +594,22 @@ class EnvironmentReader {
     );
   }
 
+  /** IP addresses, each with its port or without. */
+  addresses(name: string): readonly string[] {
+    const addresses =
+      this.text(name)
+        ?.split(',')
+        .map((address) => address.trim()) ?? [];
+    return addresses.every(isSocketAddress)
+      ? addresses
+      : this.#refuse(
+          name,
+          addresses.join(','),
+          'IP addresses of resolvers, such as 10.0.0.2,[fd00::2]:5353',
+          [],
+        );
+  }
+
   apiKeys(name: string): readonly ApiKey[] {
     const entries = this.text(name)?.split(',') ?? [];
     const keys: ApiKey[] = [];
@@ -658,6 +691,11 @@ class EnvironmentReader {
     this.faults.push(`${name}: ${fault} (not shown here); allowed: ${allowed}.`);
     return fallback;
   }
+}
+
+/** With a port or without. */
+function isSocketAddress(text: string): boolean {
+  return isIP(text) !== 0 || isIP(/^\[?(.*?)\]?:\d{1,5}$/.exec(text)?.[1] ?? '') !== 0;
 }
 
 function durationText(ms: number): string {

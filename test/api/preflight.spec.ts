@@ -1,0 +1,157 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { DnsServer, type Zone } from '../support/dns-server.ts';
+import { objectsAt, textAt } from '../support/json.ts';
+import { startTestApp, type TestApp } from '../support/test-app.ts';
+
+const KEY = `v=DKIM1; k=rsa; p=${'A'.repeat(400)}`;
+const ZONE: Zone = {
+  'good.example': ['v=spf1 include:_spf.example -all', 'something else'],
+  'mail._domainkey.good.example': [KEY],
+  '_dmarc.good.example': ['v=DMARC1; p=reject'],
+  'sub.good.example': ['v=spf1 mx ~all'],
+  'mail._domainkey.sub.good.example': [KEY],
+  'bad.example': ['v=spf1 +all', 'v=spf1 -all'],
+  'mail._domainkey.bad.example': ['v=DKIM1; p='],
+  '_dmarc.bad.example': ['v=DMARC1'],
+  'open.example': ['v=spf1 all'],
+  'silent.example': 'failing',
+  'mail._domainkey.silent.example': 'failing',
+  '_dmarc.silent.example': 'failing',
+};
+
+let dns: DnsServer;
+let app: TestApp;
+beforeAll(async () => {
+  dns = await DnsServer.start(ZONE);
+  app = await startTestApp({
+    env: {
+      DNS_SERVERS: dns.address,
+      DKIM_SELECTOR: 'mail',
+      PUBLIC_URL: 'https://belfry.example.com',
+      MAX_SEND_RATE: '2',
+    },
+  });
+});
+afterAll(async () => {
+  await app.close();
+  await dns[Symbol.asyncDispose]();
+});
+
+let groups = 0;
+async function preflight(
+  message: Readonly<Record<string, unknown>>,
+  {
+    group = {},
+    readers = ['ada@example.com'],
+  }: { readonly group?: object; readonly readers?: readonly string[] } = {},
+): Promise<Readonly<Record<string, string>>> {
+  groups += 1;
+  const path = `/v1/groups/preflight-${groups}`;
+  await app.request('PUT', path, { body: group });
+  await app.request('POST', `${path}/subscribers`, {
+    body: { subscribers: readers.map((email) => ({ email })) },
+  });
+  const body = { subject: 'Hello', body: '<p>Hello</p>', schedule_on: '2100-01-01T00:00:00Z', ...message };
+  expect((await app.request('POST', `${path}/schedule`, { body })).status).toBe(201);
+  const { status, body: answer } = await app.request('POST', `${path}/schedule/latest/preflight`);
+  expect(status).toBe(200);
+  const findings = objectsAt(answer, 'findings');
+  expect(findings.every((each) => textAt(each, 'source') !== '')).toBe(true);
+  return {
+    all: textAt(answer, 'result'),
+    ...Object.fromEntries(
+      findings.map((each) => [textAt(each, 'rule'), `${textAt(each, 'result')}: ${textAt(each, 'detail')}`]),
+    ),
+  };
+}
+
+describe('POST …/schedule/{key}/preflight', () => {
+  it('passes what is as it should be', async () => {
+    const findings = await preflight(
+      { from: 'News <news@good.example>', body: '<a href="https://example.com">Hello</a>' },
+      {
+        group: { postal_address: 'Belfry\nTower Street 1\nLondon' },
+        readers: ['a@example.com', 'b@example.com'],
+      },
+    );
+
+    expect(Object.entries(findings).filter(([, told]) => !told.startsWith('pass'))).toEqual([]);
+    expect(findings).toMatchObject({
+      all: 'pass',
+      recipients: 'pass: 2 active subscribers; 0 others are skipped.',
+      duration:
+        'pass: Begins at 2100-01-01T00:00:00.000Z and ends at about 2100-01-01T00:00:01.000Z, at 2 mails a second.',
+    });
+  });
+
+  it.each([
+    [
+      'two SPF records, a revoked key, a DMARC record without a policy',
+      'bad.example',
+      ['fail', 'fail', 'fail'],
+    ],
+    ['an SPF record that lets anybody send, and nothing else', 'open.example', ['warn', 'fail', 'fail']],
+    ['nothing', 'nothing.example', ['fail', 'fail', 'fail']],
+    ['no answer', 'silent.example', ['warn', 'warn', 'warn']],
+    ['the policy of the domain above', 'sub.good.example', ['pass', 'pass', 'pass']],
+  ])('says what DNS has of the domain: %s', async (_what, domain, results) => {
+    const findings = await preflight({ from: `news@${domain}` });
+
+    expect(['spf', 'dkim', 'dmarc'].map((rule) => findings[rule]?.split(':', 1)[0])).toEqual(results);
+  });
+
+  it('says of a sender that is no domain of the Internet that nothing arrives', async () => {
+    const findings = await preflight({ from: 'belfry@localhost' });
+
+    expect(findings).toMatchObject({
+      all: 'fail',
+      'from-domain': expect.stringMatching(/^fail: Mail from localhost/) as unknown,
+    });
+    expect(findings['spf']).toBeUndefined();
+  });
+
+  it('warns of what keeps a mail from arriving well', async () => {
+    const findings = await preflight({
+      from: 'news@good.example',
+      body: `<a href="http://example.com/x">x</a><img src='http://example.com/y.png'>${'<p>long</p>'.repeat(11_000)}`,
+    });
+
+    expect(findings['links']).toBe(
+      'warn: 2 links or images without TLS: http://example.com/x, http://example.com/y.png',
+    );
+    expect(findings['html-size']).toMatch(/^warn: The HTML has \d+ bytes; Gmail cuts off/);
+    expect(findings['postal-address']).toMatch(/^warn/);
+  });
+
+  it('says where the template fails, and that a transactional mail cannot be left', async () => {
+    const failing = await preflight({
+      template: 'liquid',
+      body: '{% for i in (1..1000000000) %}x{% endfor %}',
+      from: 'news@good.example',
+    });
+    const transactional = await preflight(
+      { from: 'news@good.example' },
+      { group: { kind: 'transactional' } },
+    );
+
+    expect(failing['template']).toMatch(/^fail: The template fails/);
+    expect(transactional['unsubscribe']).toMatch(/^warn: The group is transactional/);
+    expect(transactional['list-id']).toBeUndefined();
+  });
+
+  it('counts who is suppressed', async () => {
+    await app.request('POST', '/v1/suppressions', { body: { email: 'gone@example.com' } });
+
+    const findings = await preflight(
+      { from: 'news@good.example' },
+      { readers: ['gone@example.com', 'here@example.com'] },
+    );
+
+    expect(findings['suppressed']).toBe('pass: 1 subscribers of the group are suppressed.');
+    expect(findings['duration']).toContain('ends at about 2100-01-01T00:00:00.500Z');
+  });
+
+  it('is not found where there is no such message', async () => {
+    expect((await app.request('POST', '/v1/groups/nobody/schedule/latest/preflight')).status).toBe(404);
+  });
+});
