@@ -1,4 +1,6 @@
 import { Module } from '@nestjs/common';
+import { CalendarController } from './calendar.controller.ts';
+import { Calendar } from './calendar.ts';
 import { Planner } from './planner.ts';
 import { ScheduleController } from './schedule.controller.ts';
 import { ScheduleService } from './schedule.service.ts';
@@ -11,8 +13,9 @@ import { SystemZoneRules, ZoneRules } from './zone-rules.ts';
 
 /** WHAT, AND WHEN: messages, their content and their times. */
 @Module({
-  controllers: [ScheduleController, SeriesController],
+  controllers: [CalendarController, ScheduleController, SeriesController],
   providers: [
+    Calendar,
     Planner,
     ScheduleService,
     SeriesService,

@@ -203,6 +203,7 @@ describe.each(['/v1/groups/{group}', '/{group}'])('the examples under %s', (base
     'POST …/schedule/preview-times',
     'POST …/schedule',
     'GET …/schedule',
+    'GET /v1/calendar',
     'GET …/schedule/{key}',
     'GET …/schedule/{key}/plan',
     'GET …/schedule/{key}/content',

@@ -201,6 +201,9 @@ function messagesThatWait({ group, messages, named }: Place): readonly Step[] {
     ask('GET', `${messages}?from=${FAR}`),
     ask('GET', `${messages}?from=${FAR}&to=2031-06-01T07:00Z`),
     ask('GET', `${messages}?to=2031-06-01T07:00Z&status=skipped`),
+    ask('GET', '/v1/calendar?from=2031-01-01T00:00Z&to=2032-01-01T00:00Z&limit=1'),
+    ask('GET', `/v1/calendar?from=${FAR}&to=2100-02-01T00:00Z`),
+    ask('GET', `/v1/calendar?from=${FAR}&to=2102-02-01T00:00Z`),
   ];
 }
 
