@@ -1,5 +1,8 @@
 import { Module } from '@nestjs/common';
 import { CalendarController } from './calendar.controller.ts';
+import { CalendarFeedController } from './calendar-feed.controller.ts';
+import { CalendarFeed } from './calendar-feed.ts';
+import { CalendarLinks } from './calendar-links.ts';
 import { Calendar } from './calendar.ts';
 import { Planner } from './planner.ts';
 import { ScheduleController } from './schedule.controller.ts';
@@ -13,9 +16,11 @@ import { SystemZoneRules, ZoneRules } from './zone-rules.ts';
 
 /** WHAT, AND WHEN: messages, their content and their times. */
 @Module({
-  controllers: [CalendarController, ScheduleController, SeriesController],
+  controllers: [CalendarController, CalendarFeedController, ScheduleController, SeriesController],
   providers: [
     Calendar,
+    CalendarFeed,
+    CalendarLinks,
     Planner,
     ScheduleService,
     SeriesService,

@@ -43,6 +43,9 @@ const NEEDED: Readonly<Record<string, Needed>> = {
     'GET …/consent/export': 'reader',
     'POST …/schedule': 'sender',
     'POST …/schedule/preview-times': 'reader',
+    'GET …/calendar-link': 'reader',
+    // Not in the OpenAPI document: what a link opens.
+    'GET …/calendar.ics': 'nobody',
     'GET …/schedule': 'reader',
     'GET …/schedule/{key}': 'reader',
     'PATCH …/schedule/{key}': 'sender',
@@ -78,7 +81,8 @@ const NEEDED: Readonly<Record<string, Needed>> = {
   'GET /openapi.json': 'nobody',
   'GET /docs': 'nobody',
 };
-const PAGES = /^(?:GET \/(?:outbox|openapi\.json|docs|$)|(?:GET|POST) \/[ucp]\/\{token\})/;
+const PAGES =
+  /^(?:GET \/(?:outbox|openapi\.json|docs|$)|(?:GET|POST) \/[ucp]\/\{token\}|GET .*\/calendar\.ics$)/;
 
 const HOLDERS = ['nobody', 'reader', 'sender', 'admin'] as const;
 

@@ -155,6 +155,7 @@ function groupSettings({ settings }: Place): readonly Step[] {
 /** Messages that wait. */
 function messagesThatWait({ group, messages, named }: Place): readonly Step[] {
   return [
+    ask('GET', messages.replace('/schedule', '/calendar-link')),
     ask('POST', messages, { body: message(), remember: `${group} first` }),
     ask('POST', messages, {
       body: message({
@@ -187,6 +188,7 @@ function messagesThatWait({ group, messages, named }: Place): readonly Step[] {
     ask('POST', messages, { body: message({ schedule_on: 100_000_000_000 }), remember: `${group} oldest` }),
     ask('GET', named('first')),
     ask('GET', named('full')),
+    ask('POST', `${named('full')}/preflight`),
     ask('GET', `${messages}/latest`),
     ask('GET', `${named('full')}/content`),
     ask('GET', `${named('held')}/content`),
