@@ -113,7 +113,7 @@ export const MESSAGE_PATCH_EXAMPLES = {
   },
 };
 
-const LOCAL_DELIVERY_DOCS = {
+export const LOCAL_DELIVERY_DOCS = {
   description:
     "Instead of schedule_on: at this local time, for each subscriber in their own zone, else the group's, else UTC. Where clocks skip it, at the first instant after the gap; where they show it twice, at the first. passed says what becomes of those for whom it has passed already: send (at once) or skip.",
   example: { time: '09:00', date: '2030-01-01', passed: 'send' },
@@ -366,7 +366,7 @@ export async function readRedraft(patch: MessagePatch, read: ReadTime): Promise<
 }
 
 /** What a message may have and a series may not. */
-function refuseWithRepeat({
+export function refuseWithRepeat({
   dst,
   expires_at: expiresAt,
   local_delivery: localDelivery,
@@ -392,7 +392,7 @@ function refuseWithRepeat({
 }
 
 /** One of the two ways to say when; neither where the body says nothing of it. */
-async function readTimes(
+export async function readTimes(
   body: Pick<MessageBody, 'schedule_on' | 'local_delivery' | 'dst'>,
   read: ReadTime,
 ): Promise<Pick<Draft, 'scheduleOn' | 'localDelivery' | 'time'>> {

@@ -114,7 +114,7 @@ export class ScheduleController {
   @ApiOperation({
     summary: 'See when it would go out',
     description:
-      'The next times of a schedule_on, repeated or not, with the reason where a change of the clocks bends one. Nothing is stored.',
+      'The next times of a schedule_on, repeated or not, or the waves of a local_delivery, with the reason where a change of the clocks bends one. Nothing is stored.',
   })
   @ApiBody({ type: PreviewBody, examples: PREVIEW_EXAMPLES })
   @ApiOkResponse({ type: PreviewView })

@@ -1,6 +1,16 @@
 import { ApiProperty, ApiPropertyOptional, OmitType } from '@nestjs/swagger';
 import { Type } from 'class-transformer';
-import { IsIn, IsInt, IsOptional, Matches, Max, Min, ValidateIf, ValidateNested } from 'class-validator';
+import {
+  Allow,
+  IsIn,
+  IsInt,
+  IsOptional,
+  Matches,
+  Max,
+  Min,
+  ValidateIf,
+  ValidateNested,
+} from 'class-validator';
 import { formatInstant } from '../platform/clock/clock.ts';
 import { InvalidInputError } from '../platform/errors/domain-error.ts';
 import { IsText } from '../platform/http/is-plain-text.ts';
@@ -11,12 +21,16 @@ import type { Placement } from './zone-rules.ts';
 import {
   BODY_MAX_LENGTH,
   EXAMPLE_BODY,
+  LOCAL_DELIVERY_DOCS,
   MessageFields,
   SUBJECT_MAX_LENGTH,
   TIME_DESCRIPTION,
   TIME_SCHEMA,
 } from './message.dto.ts';
-import { ContentView } from './message-view.ts';
+import { ContentView, LocalDeliveryView } from './message-view.ts';
+import { PlanView } from './plan-view.ts';
+import type { Plan, Wave } from './planner.ts';
+import type { LocalDelivery } from './local-delivery.ts';
 import { ON_MISSED, ON_UNKNOWN, type OnMissed, type OnUnknown } from './message.ts';
 import type { Placed } from './recurrence.ts';
 import { RepeatBody, RepeatView, viewRepeat } from './repeat.dto.ts';
@@ -51,6 +65,10 @@ export const PREVIEW_EXAMPLES = {
     },
   },
   once: { summary: 'A time', value: { schedule_on: EXAMPLE_START } },
+  waves: {
+    summary: 'A local time, for each subscriber in their own zone',
+    value: { local_delivery: { time: '09:00', date: '2030-01-07' } },
+  },
 };
 
 /** What PATCH …/series/{series} takes; what is left out stays, null empties. */
@@ -102,9 +120,18 @@ const PREVIEW_DEFAULT = 10;
 
 /** What POST …/schedule/preview-times takes: the times of a POST …/schedule. */
 export class PreviewBody {
-  @ApiProperty({ ...TIME_SCHEMA, description: TIME_DESCRIPTION, example: EXAMPLE_START })
+  @ApiPropertyOptional({
+    ...TIME_SCHEMA,
+    description: `${TIME_DESCRIPTION} Needed unless local_delivery is given.`,
+    example: EXAMPLE_START,
+  })
+  @ValidateIf((body: PreviewBody, value) => value !== undefined || body.local_delivery === undefined)
   @IsScheduleTime()
-  readonly schedule_on!: unknown;
+  readonly schedule_on?: unknown;
+
+  @ApiPropertyOptional({ type: LocalDeliveryView, ...LOCAL_DELIVERY_DOCS })
+  @Allow()
+  readonly local_delivery?: unknown;
 
   @ApiPropertyOptional({ enum: DST_CHOICES, description: 'As of POST …/schedule.' })
   @ValidateIf((_body, value) => value !== undefined)
@@ -176,6 +203,13 @@ export class PreviewView {
 
   @ApiProperty({ description: 'There are no others.', example: false })
   readonly complete!: boolean;
+
+  @ApiProperty({
+    type: PlanView,
+    nullable: true,
+    description: 'Of a local_delivery: all its waves, as GET …/plan would show them; else null.',
+  })
+  readonly plan!: PlanView | null;
 }
 
 class NextView {
@@ -345,6 +379,49 @@ export function viewInstant(at: Temporal.Instant): PreviewedTime {
     bent: null,
     reason: null,
   };
+}
+
+/** When a message with this plan goes out that begins at `scheduleOn`: its waves, in order of time. */
+export function viewWaveTimes(
+  { waves }: Plan,
+  local: LocalDelivery,
+  scheduleOn: Temporal.Instant,
+): readonly PreviewedTime[] {
+  const name = nameOf(local.date.toPlainDateTime(local.time));
+  if (waves.length === 0) {
+    return [{ ...viewInstant(scheduleOn), occurrence: name }];
+  }
+  const passed = waves.filter(({ isPassed }) => isPassed);
+  return [
+    ...(passed.length > 0 && local.passed === 'send'
+      ? [{ ...viewInstant(scheduleOn), occurrence: name, reason: reasonOfPassed(name, passed, waves) }]
+      : []),
+    ...waves.filter(({ isPassed }) => !isPassed).map((wave) => viewWaveTime(name, wave)),
+  ];
+}
+
+function viewWaveTime(name: string, { at, zones }: Wave): PreviewedTime {
+  const bent = zones.filter(({ bend }) => bend !== undefined);
+  const places = bent.map(({ zone }) => zone).join(', ');
+  const how =
+    bent[0]?.bend === 'gap'
+      ? `skip ${name} in ${places}: it goes to the first moment after that.`
+      : `repeat ${name} in ${places}: it goes at the first of the two.`;
+  return {
+    ...viewInstant(at),
+    occurrence: name,
+    bent: bent[0]?.bend ?? null,
+    reason: bent.length > 0 ? `The clocks ${how}` : null,
+  };
+}
+
+function reasonOfPassed(name: string, passed: readonly Wave[], waves: readonly Wave[]): string {
+  const places = passed.flatMap(({ zones }) => zones.map(({ zone }) => zone)).join(', ');
+  const what =
+    passed.length < waves.length
+      ? 'it is sent there at once'
+      : 'nobody is left for whom it comes, and on_missed decides where that is long ago';
+  return `${name} has passed in ${places}: ${what}.`;
 }
 
 /** What of a patch is no matter of time. */

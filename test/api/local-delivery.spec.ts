@@ -42,6 +42,67 @@ async function schedule(
   });
 }
 
+describe('a preview', () => {
+  async function preview(group: string, body: object): Promise<Answer> {
+    return app.request('POST', `/v1/groups/${group}/schedule/preview-times`, { body });
+  }
+
+  it('shows the waves, with the plan and where the clocks bend one, and stores nothing', async () => {
+    await aGroup('seen', {}, { ada: 'Europe/Paris', bob: 'Asia/Tokyo' });
+    const body = { local_delivery: { ...NINE, time: '02:30' } };
+
+    const seen = await preview('seen', body);
+    const first = await preview('seen', { ...body, limit: 1 });
+    const listed = await app.request('GET', '/v1/groups/seen/schedule');
+    const made = await schedule('seen', body);
+
+    expect(seen.body).toMatchObject({
+      complete: true,
+      items: [
+        { scheduled_at: '2027-03-27T17:30:00.000Z', occurrence: '2027-03-28T02:30:00', bent: null },
+        { scheduled_at: '2027-03-28T01:00:00.000Z', occurrence: '2027-03-28T02:30:00', bent: 'gap' },
+      ],
+    });
+    expect(textAt(seen.body, 'items', 1, 'reason')).toMatch(/skip 2027-03-28T02:30:00 in Europe\/Paris/);
+    expect(first.body).toMatchObject({ complete: false, items: [{ occurrence: '2027-03-28T02:30:00' }] });
+    expect(at(listed.body, 'items')).toEqual([]);
+    expect(at(made.body, 'plan')).toEqual(at(seen.body, 'plan'));
+  });
+
+  it('shows at once what has passed in some zones, or leaves it out', async () => {
+    await aGroup('elsewhen', {}, { ada: 'Pacific/Kiritimati', bob: 'Pacific/Honolulu' });
+    const today = clock.now().toZonedDateTimeISO('Pacific/Kiritimati').toPlainDateTime();
+    const date = today.toPlainDate().toString();
+    const local = {
+      date,
+      time: today.subtract({ hours: 1 }).toPlainTime().toString({ smallestUnit: 'minute' }),
+    };
+
+    const sent = await preview('elsewhen', { local_delivery: local });
+    const skipped = await preview('elsewhen', { local_delivery: { ...local, passed: 'skip' } });
+
+    expect(objectsAt(sent.body, 'items')).toHaveLength(2);
+    expect(at(sent.body, 'items', 0, 'schedule_on')).toBe(clock.now().epochMilliseconds);
+    expect(textAt(sent.body, 'items', 0, 'reason')).toContain(
+      'passed in Pacific/Kiritimati: it is sent there at once',
+    );
+    expect(objectsAt(skipped.body, 'items')).toEqual(objectsAt(sent.body, 'items').slice(1));
+  });
+
+  it.each([
+    [{}, '/schedule_on'],
+    [{ local_delivery: { time: '25:00', date: '2027-03-28' } }, '/local_delivery/time'],
+    [{ local_delivery: NINE, schedule_on: '2027-03-28T09:00Z' }, '/local_delivery'],
+    [{ local_delivery: NINE, dst: 'earlier' }, '/dst'],
+    [{ local_delivery: NINE, repeat: { rrule: 'FREQ=DAILY' } }, '/local_delivery'],
+  ])('refuses %j, as scheduling does', async (body, pointer) => {
+    const answer = await preview('refusing', body);
+
+    expect(answer.status).toBe(400);
+    expect(objectsAt(answer.body, 'errors').map((fault) => fault['pointer'])).toEqual([pointer]);
+  });
+});
+
 describe("nine o'clock for everyone", () => {
   it('is answered with the plan, which is computed anew on request', async () => {
     await aGroup('planned', {}, { ada: 'Europe/Paris', bob: 'Asia/Tokyo', cyd: null });
