@@ -48,6 +48,7 @@ const NEEDED: Readonly<Record<string, Needed>> = {
     'DELETE …/schedule/{key}': 'sender',
     'GET …/schedule/{key}/content': 'reader',
     'GET …/schedule/{key}/plan': 'reader',
+    'POST …/schedule/{key}/preflight': 'reader',
     'POST …/schedule/{key}/pause': 'sender',
     'POST …/schedule/{key}/resume': 'sender',
     'POST …/schedule/{key}/retry': 'sender',
