@@ -20,6 +20,8 @@ const RANDOM: readonly (readonly [word: string, pattern: RegExp])[] = [
   ['mail', /(?<=\/)[0-9a-f]{16}(?=\.eml")/g],
   // The links of a mail, each to the port of its server and with the message's key in its token.
   ['link', /http:\/\/localhost:\d+\/[ucp]\/[\w-]+/g],
+  // The hash of an erased address has a secret in it.
+  ['erased', /[0-9a-f]{64}(?=@erased\.invalid)/g],
   // A cursor of a list of messages has a key in it.
   ['cursor', /(?<="next_cursor":")[\w-]+(?=")/g],
 ];
