@@ -1,11 +1,12 @@
 import { defineConfig } from 'vitest/config';
 
-// Tests that start the server as it is shipped, and so need it built.
+// Tests that start the server, or a command, as it is shipped, and so need it built.
 const PROCESS_TESTS = [
   'test/chaos/kill.spec.ts',
   'test/chaos/ses.spec.ts',
   'test/chaos/shutdown.spec.ts',
   'test/flow/start.spec.ts',
+  'test/simulation/simulate.spec.ts',
 ];
 // Tests that need an AWS endpoint: npm run test:localstack.
 const LOCALSTACK_TESTS = ['test/localstack/**/*.spec.ts'];

@@ -436,6 +436,6 @@ async function readExpiry(value: unknown, read: ReadTime): Promise<Temporal.Inst
 }
 
 /** A query string has no numbers, so digits stand for one there. */
-function readNumericTime({ value }: { value: unknown }): unknown {
+export function readNumericTime({ value }: { value: unknown }): unknown {
   return typeof value === 'string' && /^\d+$/.test(value) ? Number(value) : value;
 }

@@ -1,4 +1,9 @@
 import { Module } from '@nestjs/common';
+import { CalendarController } from './calendar.controller.ts';
+import { CalendarFeedController } from './calendar-feed.controller.ts';
+import { CalendarFeed } from './calendar-feed.ts';
+import { CalendarLinks } from './calendar-links.ts';
+import { Calendar } from './calendar.ts';
 import { Planner } from './planner.ts';
 import { ScheduleController } from './schedule.controller.ts';
 import { ScheduleService } from './schedule.service.ts';
@@ -11,8 +16,11 @@ import { SystemZoneRules, ZoneRules } from './zone-rules.ts';
 
 /** WHAT, AND WHEN: messages, their content and their times. */
 @Module({
-  controllers: [ScheduleController, SeriesController],
+  controllers: [CalendarController, CalendarFeedController, ScheduleController, SeriesController],
   providers: [
+    Calendar,
+    CalendarFeed,
+    CalendarLinks,
     Planner,
     ScheduleService,
     SeriesService,

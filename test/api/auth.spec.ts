@@ -19,6 +19,7 @@ const NEEDED: Readonly<Record<string, Needed>> = {
   'GET /v1/groups/{group}': 'reader',
   'PUT /v1/groups/{group}': 'admin',
   'DELETE /v1/groups/{group}': 'admin',
+  'GET /v1/calendar': 'reader',
   'POST /v1/feedback': 'nobody',
   'POST /v1/suppressions': 'sender',
   'GET /v1/suppressions': 'reader',
@@ -43,6 +44,9 @@ const NEEDED: Readonly<Record<string, Needed>> = {
     'GET …/consent/export': 'reader',
     'POST …/schedule': 'sender',
     'POST …/schedule/preview-times': 'reader',
+    'GET …/calendar-link': 'reader',
+    // Not in the OpenAPI document: what a link opens.
+    'GET …/calendar.ics': 'nobody',
     'GET …/schedule': 'reader',
     'GET …/schedule/{key}': 'reader',
     'PATCH …/schedule/{key}': 'sender',
@@ -78,7 +82,8 @@ const NEEDED: Readonly<Record<string, Needed>> = {
   'GET /openapi.json': 'nobody',
   'GET /docs': 'nobody',
 };
-const PAGES = /^(?:GET \/(?:outbox|openapi\.json|docs|$)|(?:GET|POST) \/[ucp]\/\{token\})/;
+const PAGES =
+  /^(?:GET \/(?:outbox|openapi\.json|docs|$)|(?:GET|POST) \/[ucp]\/\{token\}|GET .*\/calendar\.ics$)/;
 
 const HOLDERS = ['nobody', 'reader', 'sender', 'admin'] as const;
 

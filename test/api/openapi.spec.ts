@@ -19,7 +19,7 @@ const BETWEEN: Readonly<Record<string, () => Promise<void>>> = {
 
 // Pages for people, the document itself, and Swagger UI's files.
 const NOT_DOCUMENTED =
-  /^(?:HEAD |(?:GET|POST) \/[ucp]\/\{token\}|GET \/(?:$|docs(?:\/|$)|openapi\.json$|outbox(?:\/|$)))/;
+  /^(?:HEAD |(?:GET|POST) \/[ucp]\/\{token\}|GET .*\/calendar\.ics$|GET \/(?:$|docs(?:\/|$)|openapi\.json$|outbox(?:\/|$)))/;
 
 const FEEDBACK_SECRET = 'a-secret-of-whoever-reads-the-bounces';
 
@@ -203,6 +203,8 @@ describe.each(['/v1/groups/{group}', '/{group}'])('the examples under %s', (base
     'POST …/schedule/preview-times',
     'POST …/schedule',
     'GET …/schedule',
+    'GET /v1/calendar',
+    'GET …/calendar-link',
     'GET …/schedule/{key}',
     'GET …/schedule/{key}/plan',
     'GET …/schedule/{key}/content',

@@ -33,6 +33,12 @@ const STORIES: readonly (readonly [title: string, steps: readonly Step[]])[] = [
   ["one group under the sample's /{group}", storyOf('shop', '/shop')],
 ];
 
+/** Where the links of an answer lead, and what signs them. */
+const LINKS = {
+  PUBLIC_URL: 'https://belfry.example.com',
+  SIGNING_SECRET: 'a-secret-that-both-engines-share-here',
+};
+
 const clock = new ManualClock(STORY_BEGINS_AT);
 let players: readonly Player[] = [];
 let operations: readonly Operation[] = [];
@@ -40,7 +46,7 @@ let operations: readonly Operation[] = [];
 const statuses = new Map<string, Set<number>>();
 
 beforeAll(async () => {
-  const env = { FEEDBACK_SECRET: STORY_FEEDBACK_SECRET };
+  const env = { ...LINKS, FEEDBACK_SECRET: STORY_FEEDBACK_SECRET };
   const apps = await Promise.all(ENGINES.map((engine) => startTestApp({ engine, clock, env })));
   players = apps.map((app) => new Player(app));
   const [document] = await Promise.all(apps.map((app) => app.request('GET', '/openapi.json')));

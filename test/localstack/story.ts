@@ -199,6 +199,7 @@ function groupSettings({ settings }: Place): readonly Step[] {
 /** Messages that wait. */
 function messagesThatWait({ group, messages, named }: Place): readonly Step[] {
   return [
+    ask('GET', messages.replace('/schedule', '/calendar-link')),
     ask('POST', messages, { body: message(), remember: `${group} first` }),
     ask('POST', messages, {
       body: message({
@@ -231,6 +232,7 @@ function messagesThatWait({ group, messages, named }: Place): readonly Step[] {
     ask('POST', messages, { body: message({ schedule_on: 100_000_000_000 }), remember: `${group} oldest` }),
     ask('GET', named('first')),
     ask('GET', named('full')),
+    ask('POST', `${named('full')}/preflight`),
     ask('GET', `${messages}/latest`),
     ask('GET', `${named('full')}/content`),
     ask('GET', `${named('held')}/content`),
@@ -245,6 +247,9 @@ function messagesThatWait({ group, messages, named }: Place): readonly Step[] {
     ask('GET', `${messages}?from=${FAR}`),
     ask('GET', `${messages}?from=${FAR}&to=2031-06-01T07:00Z`),
     ask('GET', `${messages}?to=2031-06-01T07:00Z&status=skipped`),
+    ask('GET', '/v1/calendar?from=2031-01-01T00:00Z&to=2032-01-01T00:00Z&limit=1'),
+    ask('GET', `/v1/calendar?from=${FAR}&to=2100-02-01T00:00Z`),
+    ask('GET', `/v1/calendar?from=${FAR}&to=2102-02-01T00:00Z`),
   ];
 }
 
