@@ -6,7 +6,7 @@ import type { Group, GroupName } from '../groups/group.ts';
 import { SubscribersService } from '../groups/subscribers.service.ts';
 import { SubscriberStore } from '../groups/subscriber-store.ts';
 import type { Subscriber, SubscriberKey } from '../groups/subscriber.ts';
-import { SuppressionStore } from '../groups/suppression-store.ts';
+import { Suppressions } from '../groups/suppressions.ts';
 import { Clock } from '../platform/clock/clock.ts';
 import type { LinkTarget } from './links.ts';
 import { Unsubscriber } from './unsubscriber.ts';
@@ -29,7 +29,7 @@ export class Preferences {
   constructor(
     private readonly subscribers: SubscriberStore,
     private readonly groups: GroupStore,
-    private readonly suppressions: SuppressionStore,
+    private readonly suppressions: Suppressions,
     private readonly consents: ConsentStore,
     private readonly service: SubscribersService,
     private readonly unsubscriber: Unsubscriber,

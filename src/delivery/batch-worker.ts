@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { GroupStore } from '../groups/group-store.ts';
 import { SubscriberStore } from '../groups/subscriber-store.ts';
 import type { Subscriber, SubscriberKey } from '../groups/subscriber.ts';
-import { SuppressionStore } from '../groups/suppression-store.ts';
+import { Suppressions } from '../groups/suppressions.ts';
 import { Clock, isReached, later, plusMs, SECOND_MS } from '../platform/clock/clock.ts';
 import { assertNever } from '../platform/errors/assert-never.ts';
 import { StoreUnavailableError } from '../platform/errors/domain-error.ts';
@@ -103,7 +103,7 @@ export class BatchWorker {
     private readonly messages: MessageStore,
     private readonly deliveries: DeliveryStore,
     private readonly subscribers: SubscriberStore,
-    private readonly suppressions: SuppressionStore,
+    private readonly suppressions: Suppressions,
     private readonly groups: GroupStore,
     private readonly queue: WorkQueue,
     private readonly channel: Channel,

@@ -7,7 +7,7 @@ import type { Group } from '../groups/group.ts';
 import { languageOf } from '../groups/language.ts';
 import { SubscriberStore } from '../groups/subscriber-store.ts';
 import type { Subscriber } from '../groups/subscriber.ts';
-import { SuppressionStore } from '../groups/suppression-store.ts';
+import { Suppressions } from '../groups/suppressions.ts';
 import { Clock, type Disarm, isReached, MINUTE_MS, plusMs, SECOND_MS } from '../platform/clock/clock.ts';
 import { Settings } from '../platform/config/settings.ts';
 import { Log } from '../platform/logging/log.ts';
@@ -32,7 +32,7 @@ export class ConfirmationSender {
   constructor(
     private readonly confirmations: ConfirmationStore,
     private readonly subscribers: SubscriberStore,
-    private readonly suppressions: SuppressionStore,
+    private readonly suppressions: Suppressions,
     private readonly groups: GroupStore,
     private readonly channel: Channel,
     private readonly links: Links,

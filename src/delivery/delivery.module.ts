@@ -1,5 +1,6 @@
 import { Module } from '@nestjs/common';
 import { ConsentModule } from '../consent/consent.module.ts';
+import { GroupsModule } from '../groups/groups.module.ts';
 import { Settings } from '../platform/config/settings.ts';
 import { assertNever } from '../platform/errors/assert-never.ts';
 import { ScheduleModule } from '../schedule/schedule.module.ts';
@@ -28,7 +29,7 @@ import { BATCHES_AT_ONCE, Worker } from './worker.ts';
 
 /** HOW IT GOES OUT: due scan, dispatch, batches, worker, ledger, channels. */
 @Module({
-  imports: [ConsentModule, ScheduleModule],
+  imports: [ConsentModule, GroupsModule, ScheduleModule],
   controllers: [BatchesController, DeliveriesController, PreflightController, OutboxController],
   providers: [
     { provide: Channel, useFactory: openChannel, inject: [Settings] },

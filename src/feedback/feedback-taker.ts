@@ -5,7 +5,7 @@ import { afterFeedback } from '../delivery/feedback.ts';
 import { originOf } from '../groups/consent.ts';
 import { SubscriberStore } from '../groups/subscriber-store.ts';
 import { SubscriberNotFoundError, type SubscriberStatus } from '../groups/subscriber.ts';
-import { SuppressionStore } from '../groups/suppression-store.ts';
+import { Suppressions } from '../groups/suppressions.ts';
 import { Clock } from '../platform/clock/clock.ts';
 import { VersionMismatchError } from '../platform/errors/version-mismatch-error.ts';
 import { Log } from '../platform/logging/log.ts';
@@ -25,7 +25,7 @@ export class FeedbackTaker {
     private readonly messages: MessageStore,
     private readonly deliveries: DeliveryStore,
     private readonly subscribers: SubscriberStore,
-    private readonly suppressions: SuppressionStore,
+    private readonly suppressions: Suppressions,
     private readonly brake: Brake,
     private readonly metrics: FeedbackMetrics,
     private readonly clock: Clock,

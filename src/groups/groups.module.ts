@@ -1,6 +1,8 @@
 import { Module } from '@nestjs/common';
 import { Confirmations } from './confirmations.ts';
 import { ConsentController } from './consent.controller.ts';
+import { ErasureController } from './erasure.controller.ts';
+import { Erasure } from './erasure.ts';
 import { GroupsController } from './groups.controller.ts';
 import { ImportRunner } from './imports/import-runner.ts';
 import { ImportSignal } from './imports/import-signal.ts';
@@ -11,6 +13,7 @@ import { SubscriberExportController } from './subscriber-export.controller.ts';
 import { SubscribersController } from './subscribers.controller.ts';
 import { SubscribersService } from './subscribers.service.ts';
 import { SuppressionsController } from './suppressions.controller.ts';
+import { Suppressions } from './suppressions.ts';
 
 /** WHO RECEIVES: groups, their subscribers, and who gets nothing at all. */
 @Module({
@@ -21,8 +24,18 @@ import { SuppressionsController } from './suppressions.controller.ts';
     ImportsController,
     ConsentController,
     SuppressionsController,
+    ErasureController,
   ],
-  providers: [Confirmations, SubscribersService, ImportsService, ImportSignal, ImportWorker, ImportRunner],
-  exports: [SubscribersService],
+  providers: [
+    Confirmations,
+    Erasure,
+    SubscribersService,
+    Suppressions,
+    ImportsService,
+    ImportSignal,
+    ImportWorker,
+    ImportRunner,
+  ],
+  exports: [SubscribersService, Suppressions],
 })
 export class GroupsModule {}

@@ -42,6 +42,12 @@ export const SUPPRESSED_PARAM_DOCS = {
   schema: { ...SUBSCRIBER_PARAM_DOCS.schema, example: 'grace@example.com' },
 };
 
+/** For the documentation of paths that name a person to be erased. */
+export const ERASED_PARAM_DOCS = {
+  ...SUBSCRIBER_PARAM_DOCS,
+  schema: { ...SUBSCRIBER_PARAM_DOCS.schema, example: 'joan@example.com' },
+};
+
 /** The group that the path names. */
 export const GroupParam = (): ParameterDecorator => Param('group', GroupNamePipe);
 

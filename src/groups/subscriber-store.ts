@@ -16,6 +16,8 @@ export interface Newcomer {
   readonly timeZone: string | undefined;
   /** `pending` where they have to confirm first; absent: `active`. */
   readonly status?: 'active' | 'pending';
+  /** They were erased, perhaps, and want to be written to again. */
+  readonly isResubscribed?: boolean;
   /** How they came to be added, for the consent record; absent: by the API, and nothing more is known. */
   readonly origin?: ConsentOrigin;
 }

@@ -35,6 +35,8 @@ const REASON_MAX_LENGTH = 500;
 export const EMAIL_TEXT_MAX_LENGTH = 4_096;
 export const TIME_ZONE_FAULT = 'An IANA time zone is needed, such as Europe/Paris.';
 
+export const NO_REASON = 'Why they are written to again is needed: it is kept in the consent record.';
+
 /** One subscriber to add. */
 export class NewSubscriber {
   @ApiProperty({ minLength: 1, maxLength: EMAIL_MAX_LENGTH, example: 'ada@example.com' })
@@ -93,6 +95,26 @@ export class NewSubscriber {
   @IsOptional()
   @IsText({ min: 1, max: WORDING_MAX_LENGTH, multiline: true })
   readonly consent_wording?: string | null;
+
+  @ApiPropertyOptional({
+    description:
+      'Needed to add somebody who was erased: only if they asked for it. Of an address that is in the group nothing changes.',
+    example: false,
+  })
+  @ValidateIf((_body, value) => value !== undefined)
+  @IsBoolean({ message: 'true or false is needed.' })
+  readonly resubscribe?: boolean;
+
+  @ApiPropertyOptional({
+    type: String,
+    minLength: 1,
+    maxLength: REASON_MAX_LENGTH,
+    description: 'Why they are added, for the consent record; needed with resubscribe.',
+    example: 'She asked for it by telephone.',
+  })
+  @ValidateIf((_body, value) => value !== undefined)
+  @IsText({ min: 1, max: REASON_MAX_LENGTH })
+  readonly reason?: string;
 }
 
 /** Many subscribers to add; each is checked and answered for itself. */
@@ -261,21 +283,27 @@ export class AddedManyView {
 
 /**
  * The newcomer that a checked DTO describes.
- * @throws {InvalidInputError} where the address cannot be used.
+ * @throws {InvalidInputError} where the address cannot be used, or a reason is needed.
  */
 export function readNewcomer(body: NewSubscriber): Newcomer {
   const parsed = parseEmail(body.email);
   if (parsed.kind === 'invalid') {
     throw new InvalidInputError([{ pointer: '/email', detail: parsed.detail }]);
   }
+  const isResubscribed = body.resubscribe === true;
+  if (isResubscribed && body.reason === undefined) {
+    throw new InvalidInputError([{ pointer: '/reason', detail: NO_REASON }]);
+  }
   return {
     email: parsed.email,
+    isResubscribed,
     name: body.name ?? undefined,
     attributes: body.attributes ?? {},
     timeZone: body.time_zone ?? undefined,
     origin: originOf('api', {
       ip: body.consent_ip ?? undefined,
       wording: body.consent_wording ?? undefined,
+      reason: body.reason,
     }),
   };
 }

@@ -46,6 +46,7 @@ import {
 } from './subscriber.dto.ts';
 import { ResubscribeRefusedError, type SubscriberKey, SubscriberNotFoundError } from './subscriber.ts';
 import { SubscribersService } from './subscribers.service.ts';
+import { AddressErasedError } from './suppression.ts';
 
 const EXAMPLE = parseGroupName('serverless');
 
@@ -69,7 +70,7 @@ export class SubscribersController {
   @ApiOperation({
     summary: 'Add one subscriber, or up to 1,000',
     description:
-      'Makes the group where there is none. Adding an address again changes nothing: result is exists, and an unsubscribed address stays unsubscribed. Of many, each is answered for itself, in the order given.',
+      'Makes the group where there is none. Adding an address again changes nothing: result is exists, and an unsubscribed address stays unsubscribed. Of many, each is answered for itself, in the order given. Who was erased is refused without "resubscribe": true and a reason.',
   })
   @ApiBody({
     schema: { oneOf: [{ $ref: getSchemaPath(NewSubscriber) }, { $ref: getSchemaPath(NewSubscribers) }] },
@@ -101,7 +102,7 @@ export class SubscribersController {
     description: 'The address was there already; or the answers for many.',
     schema: { oneOf: [{ $ref: getSchemaPath(AddedView) }, { $ref: getSchemaPath(AddedManyView) }] },
   })
-  @ApiProblems(413, 415)
+  @ApiProblems(413, 415, new AddressErasedError())
   async add(
     @GroupParam() group: GroupName,
     @Body(OneOrManyPipe) body: NewSubscriber | NewSubscribers,

@@ -7,16 +7,23 @@ import { Confirmations } from './confirmations.ts';
 import { type ConsentEntry, consentEvent, type ConsentOrigin, originOf } from './consent.ts';
 import type { GroupName } from './group.ts';
 import { GroupStore } from './group-store.ts';
-import { type AddedOrRefused, NewSubscriber, readNewcomer, type SubscriberPatch } from './subscriber.dto.ts';
+import {
+  type AddedOrRefused,
+  NewSubscriber,
+  NO_REASON,
+  readNewcomer,
+  type SubscriberPatch,
+} from './subscriber.dto.ts';
 import { type Added, type Newcomer, type SubscriberChange, SubscriberStore } from './subscriber-store.ts';
 import {
   ResubscribeRefusedError,
   type Subscriber,
   type SubscriberKey,
+  subscriberKey,
   SubscriberNotFoundError,
 } from './subscriber.ts';
-
-const NO_REASON = 'Why they are written to again is needed: it is kept in the consent record.';
+import { AddressErasedError, ERASED_FAULT } from './suppression.ts';
+import { Suppressions } from './suppressions.ts';
 
 /** Decides who gets into a group, and how they may be changed. */
 @Injectable()
@@ -25,12 +32,20 @@ export class SubscribersService {
     private readonly subscribers: SubscriberStore,
     private readonly groups: GroupStore,
     private readonly confirmations: Confirmations,
+    private readonly suppressions: Suppressions,
     private readonly clock: Clock,
   ) {}
 
-  /** @throws {InvalidInputError} where the address cannot be used. A second call changes nothing. */
+  /**
+   * A second call changes nothing.
+   * @throws {InvalidInputError} where the address cannot be used.
+   * @throws {AddressErasedError} where it belonged to somebody who was erased.
+   */
   async add(group: GroupName, body: NewSubscriber): Promise<Added> {
     const newcomer = readNewcomer(body);
+    if ((await this.#findBarred([newcomer])).has(newcomer)) {
+      throw new AddressErasedError();
+    }
     const [added] = await this.admit(group, [newcomer]);
     if (!added) {
       throw new Error('The store has not answered for the subscriber that it was given.');
@@ -43,13 +58,19 @@ export class SubscribersService {
     const checked = await Promise.all(
       items.map((item, index) => checkItem(NewSubscriber, item, `/subscribers/${index}`, readNewcomer)),
     );
-    const newcomers = checked.flatMap((item) => (item.kind === 'valid' ? [item.item] : []));
+    const valid = checked.flatMap((item) => (item.kind === 'valid' ? [item.item] : []));
+    const barred = await this.#findBarred(valid);
+    const newcomers = valid.filter((newcomer) => !barred.has(newcomer));
     const added = newcomers.length > 0 ? await this.admit(group, newcomers) : [];
 
     const answers = added.values();
-    return checked.map((item) => {
+    return checked.map((item, index) => {
       if (item.kind === 'invalid') {
         return item;
+      }
+      if (barred.has(item.item)) {
+        const faults = [{ pointer: `/subscribers/${index}/email`, detail: ERASED_FAULT }];
+        return { kind: 'invalid', faults };
       }
       const answer = answers.next().value;
       if (!answer) {
@@ -64,6 +85,9 @@ export class SubscribersService {
    * unsubscribed is subscribed again by being added.
    */
   async admit(group: GroupName, newcomers: readonly Newcomer[]): Promise<readonly Added[]> {
+    for (const { email } of newcomers.filter(({ isResubscribed }) => isResubscribed === true)) {
+      await this.suppressions.restore(subscriberKey(email));
+    }
     const isDouble = (await this.groups.find(group))?.optIn === 'double';
     const admitted = isDouble ? newcomers.map((newcomer) => asPending(newcomer)) : newcomers;
     const added = await this.subscribers.add(group, admitted, this.clock.now());
@@ -138,6 +162,13 @@ export class SubscribersService {
   async remove(group: GroupName, key: SubscriberKey, ifVersion: number | undefined): Promise<void> {
     const entry: ConsentEntry = { ...originOf('api'), what: 'removed', at: this.clock.now() };
     await this.subscribers.remove(group, key, ifVersion, entry);
+  }
+
+  /** Those who were erased, and have not said that they want to be written to again. */
+  async #findBarred(newcomers: readonly Newcomer[]): Promise<ReadonlySet<Newcomer>> {
+    const unasked = newcomers.filter(({ isResubscribed }) => isResubscribed !== true);
+    const erased = await this.suppressions.findErased(unasked.map(({ email }) => subscriberKey(email)));
+    return new Set(unasked.filter(({ email }) => erased.has(subscriberKey(email))));
   }
 
   async #askIfPending({ status, group, key }: Subscriber): Promise<void> {

@@ -6,7 +6,12 @@ import { IsText } from '../platform/http/is-plain-text.ts';
 import { EMAIL_MAX_LENGTH } from '../platform/mail/mailbox.ts';
 import { EMAIL_TEXT_MAX_LENGTH } from './subscriber.dto.ts';
 import { parseEmail, subscriberKey } from './subscriber.ts';
-import { type Suppression, SUPPRESSION_REASONS, type SuppressionReason } from './suppression.ts';
+import {
+  GIVEN_REASONS,
+  type Suppression,
+  SUPPRESSION_REASONS,
+  type SuppressionReason,
+} from './suppression.ts';
 
 const DETAIL_MAX_LENGTH = 500;
 
@@ -17,14 +22,14 @@ export class NewSuppression {
   readonly email!: string;
 
   @ApiPropertyOptional({
-    enum: SUPPRESSION_REASONS,
+    enum: GIVEN_REASONS,
     default: 'manual',
     description: 'Something else than manual where another system found it out.',
     example: 'manual',
   })
   @ValidateIf((_body, value) => value !== undefined)
-  @IsIn(SUPPRESSION_REASONS, { message: `One of ${SUPPRESSION_REASONS.join(', ')} is needed.` })
-  readonly reason?: SuppressionReason;
+  @IsIn(GIVEN_REASONS, { message: `One of ${GIVEN_REASONS.join(', ')} is needed.` })
+  readonly reason?: (typeof GIVEN_REASONS)[number];
 
   @ApiPropertyOptional({
     type: String,
@@ -41,7 +46,10 @@ export class NewSuppression {
 
 /** A suppression as the API shows it. */
 export class SuppressionView {
-  @ApiProperty({ example: 'grace@example.com' })
+  @ApiProperty({
+    description: 'The address; of a person who was erased, a keyed hash at erased.invalid.',
+    example: 'grace@example.com',
+  })
   readonly subscriber!: string;
 
   @ApiProperty({ enum: SUPPRESSION_REASONS, example: 'manual' })

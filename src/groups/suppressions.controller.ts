@@ -18,7 +18,8 @@ import { readPosition, SubscriberParam, SUPPRESSED_PARAM_DOCS } from './params.t
 import type { SubscriberKey } from './subscriber.ts';
 import { SuppressionStore } from './suppression-store.ts';
 import { NewSuppression, readSuppression, SuppressionView, viewSuppression } from './suppression.dto.ts';
-import { SuppressionNotFoundError } from './suppression.ts';
+import { AddressErasedError, SuppressionNotFoundError } from './suppression.ts';
+import { Suppressions } from './suppressions.ts';
 
 const CURSOR_PURPOSE = 'suppressions';
 
@@ -28,7 +29,8 @@ const CURSOR_PURPOSE = 'suppressions';
 @ApiProblems(400, 401, 403, 503)
 export class SuppressionsController {
   constructor(
-    private readonly suppressions: SuppressionStore,
+    private readonly suppressions: Suppressions,
+    private readonly store: SuppressionStore,
     private readonly cursors: PageCursors,
     private readonly clock: Clock,
   ) {}
@@ -55,12 +57,15 @@ export class SuppressionsController {
   }
 
   @Get()
-  @ApiOperation({ summary: 'List the suppressed addresses', description: 'In order of address.' })
+  @ApiOperation({
+    summary: 'List the suppressed addresses',
+    description: 'In order of address. Of a person who was erased, there is a keyed hash in its place.',
+  })
   @ApiList(SuppressionView)
   async list(@Query() query: ListQuery): Promise<Page<SuppressionView>> {
     const after =
       query.cursor === undefined ? undefined : readPosition(this.cursors.open(CURSOR_PURPOSE, query.cursor));
-    const found = await this.suppressions.list({ after, limit: query.limit + 1 });
+    const found = await this.store.list({ after, limit: query.limit + 1 });
     return pageOf(found, query.limit, viewSuppression, (last) =>
       this.cursors.seal(CURSOR_PURPOSE, last.subscriber),
     );
@@ -89,9 +94,12 @@ export class SuppressionsController {
   })
   @ApiParam(SUPPRESSED_PARAM_DOCS)
   @ApiNoContentResponse()
-  @ApiProblems(new SuppressionNotFoundError())
+  @ApiProblems(new SuppressionNotFoundError(), new AddressErasedError())
   async remove(@SubscriberParam() key: SubscriberKey): Promise<void> {
-    if (!(await this.suppressions.remove(key))) {
+    if ((await this.suppressions.find(key))?.reason === 'erased') {
+      throw new AddressErasedError();
+    }
+    if (!(await this.store.remove(key))) {
       throw new SuppressionNotFoundError();
     }
   }

@@ -32,6 +32,7 @@ import { Log, type LogFields } from '../platform/logging/log.ts';
 import { Metrics } from '../platform/metrics/metrics.ts';
 import { Tracing } from '../platform/tracing/tracing.ts';
 import type { MessageKey } from '../schedule/message.ts';
+import { Suppressions } from '../groups/suppressions.ts';
 import { Planner } from '../schedule/planner.ts';
 import { ScheduleService } from '../schedule/schedule.service.ts';
 import { SeriesService } from '../schedule/series.service.ts';
@@ -114,13 +115,14 @@ export class Simulation {
       log,
     );
     const stopper = new MessageStopper(messages, log);
-    const key = new SigningKey(randomBytes(KEY_BYTES)); // nobody ever sees its links
+    // Nobody ever sees its links, and whoever was erased is in no group.
+    const key = new SigningKey(randomBytes(KEY_BYTES));
     const links = new Links(key, new PublicUrl(settings, new HttpAdapterHost()));
     const batchWorker = new BatchWorker(
       messages,
       deliveries,
       subscribers,
-      new SqliteSuppressionStore(database),
+      new Suppressions(new SqliteSuppressionStore(database), key),
       groups,
       queue,
       channel,

@@ -25,6 +25,7 @@ const NEEDED: Readonly<Record<string, Needed>> = {
   'GET /v1/suppressions': 'reader',
   'GET /v1/suppressions/{email}': 'reader',
   'DELETE /v1/suppressions/{email}': 'admin',
+  'DELETE /v1/subscribers/{email}': 'admin',
   ...underBothPaths({
     'POST …/subscribers': 'sender',
     'GET …/subscribers': 'reader',

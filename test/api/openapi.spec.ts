@@ -227,6 +227,7 @@ describe.each(['/v1/groups/{group}', '/{group}'])('the examples under %s', (base
     'somebody has to confirm',
     'POST …/subscribers/{email}/confirmation',
     'DELETE …/subscribers/{email}',
+    'DELETE /v1/subscribers/{email}',
     'what has not gone is cancelled',
     'DELETE /v1/groups/{group}',
   ].map((step) => step.replace('…', base));

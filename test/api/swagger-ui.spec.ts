@@ -45,6 +45,7 @@ describe(`Swagger UI in a browser${hasChromium ? '' : ` (skipped: there is no ${
       'suppressions',
       'imports',
       'messages',
+      'series',
       'deliveries',
       'feedback',
       'health',

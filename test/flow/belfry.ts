@@ -13,6 +13,7 @@ import { MailMakers } from '../../src/delivery/mail-maker.ts';
 import { MessageStopper } from '../../src/delivery/message-stopper.ts';
 import { Pacer } from '../../src/delivery/rate/pacer.ts';
 import { Worker } from '../../src/delivery/worker.ts';
+import { Suppressions } from '../../src/groups/suppressions.ts';
 import { type Environment, parseSettings, type Settings } from '../../src/platform/config/settings.ts';
 import { PublicUrl } from '../../src/platform/http/public-url.ts';
 import { Shutdown } from '../../src/platform/lifecycle/shutdown.ts';
@@ -85,6 +86,7 @@ export class Belfry {
   readonly engine: Engine;
   readonly channel: FakeChannel;
   readonly brake: Brake;
+  readonly suppressions: Suppressions;
 
   constructor(
     engine: Engine,
@@ -92,7 +94,7 @@ export class Belfry {
     env: Environment = {},
     rules: ZoneRules = systemZoneRules,
   ) {
-    const { groups, subscribers, suppressions, messages, deliveries, queue, clock } = engine;
+    const { groups, subscribers, messages, deliveries, queue, clock } = engine;
     const settings = parseSettings(env);
     const log = new Log(pino({ level: 'silent' }));
     const wakes = new WakeSignal();
@@ -116,6 +118,7 @@ export class Belfry {
       log,
     );
     const stopper = new MessageStopper(messages, log);
+    this.suppressions = new Suppressions(engine.suppressions, new SigningKey(Buffer.alloc(32, 1)));
     this.brake = new Brake(stopper, settings);
     const returnPaths = new ReturnPaths(new SigningKey(Buffer.alloc(32)), settings);
     this.scanner = new DueScanner(
@@ -134,7 +137,7 @@ export class Belfry {
       messages,
       deliveries,
       subscribers,
-      suppressions,
+      this.suppressions,
       groups,
       queue,
       channel,

@@ -112,6 +112,7 @@ export function describeDeliveryFlow(openEngine: OpenEngine): void {
           detail: undefined,
           addedAt,
         });
+        await belfry.suppressions.erase(aKey('s00007@example.com'), addedAt);
 
         await belfry.runOnce();
 
@@ -124,12 +125,17 @@ export function describeDeliveryFlow(openEngine: OpenEngine): void {
               'The address is suppressed (bounced) since 2026-11-23T14:10:00.000Z: 550 5.1.1 No such user',
           },
           {
+            email: 's00007@example.com',
+            attempt: 0,
+            reason: 'The address is suppressed (erased) since 2026-11-23T14:10:00.000Z.',
+          },
+          {
             email: 's00011@example.com',
             attempt: 0,
             reason: 'The address is suppressed (manual) since 2026-11-23T14:10:00.000Z.',
           },
         ]);
-        expect(belfry.channel.taken).toHaveLength(10);
+        expect(belfry.channel.taken).toHaveLength(9);
       });
 
       it('skips who unsubscribed or left after the dispatch, and says so', async () => {

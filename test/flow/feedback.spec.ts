@@ -26,14 +26,14 @@ describe('feedback', () => {
   });
 
   function takerOf(belfry: Belfry): FeedbackTaker {
-    const { messages, deliveries, subscribers, suppressions, clock } = engine;
+    const { messages, deliveries, subscribers, clock } = engine;
     const metrics = new FeedbackMetrics(new Metrics());
     const log = new Log(pino({ level: 'silent' }));
     return new FeedbackTaker(
       messages,
       deliveries,
       subscribers,
-      suppressions,
+      belfry.suppressions,
       belfry.brake,
       metrics,
       clock,

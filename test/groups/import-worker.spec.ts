@@ -2,8 +2,10 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type ImportJob, newImportKey } from '../../src/groups/imports/import-job.ts';
 import type { ImportChunk, ImportClaim } from '../../src/groups/imports/import-store.ts';
 import { ImportWorker, KEPT_MS } from '../../src/groups/imports/import-worker.ts';
+import { Suppressions } from '../../src/groups/suppressions.ts';
 import { DAY_MS, plusMs } from '../../src/platform/clock/clock.ts';
 import { parseSettings } from '../../src/platform/config/settings.ts';
+import { SigningKey } from '../../src/platform/http/signing-key.ts';
 import { Log } from '../../src/platform/logging/log.ts';
 import { openSqlite, type SqliteEngine } from '../contract/open-sqlite.ts';
 import { matching } from '../support/matching.ts';
@@ -30,7 +32,8 @@ describe('the import worker', () => {
 
   function aWorker(): ImportWorker {
     const log = new Log({ debug: ignore, info: ignore, warn: ignore, error: ignore });
-    return new ImportWorker(engine.imports, engine.clock, SETTINGS, log);
+    const suppressions = new Suppressions(engine.suppressions, new SigningKey(Buffer.alloc(32)));
+    return new ImportWorker(engine.imports, suppressions, engine.clock, SETTINGS, log);
   }
 
   async function receive(...pieces: readonly string[]): Promise<ImportJob> {

@@ -42,7 +42,7 @@ export interface AwsGround {
 export type Lot = Omit<InfrastructurePlan, 'workQueueName'>;
 
 // Emptying tables of more than that costs as much as making others.
-const MOST_ITEMS_TO_REMOVE = 200;
+const MOST_ITEMS_TO_REMOVE = 1_000;
 // DynamoDB API reference, BatchWriteItem.
 const ITEMS_PER_WRITE = 25;
 

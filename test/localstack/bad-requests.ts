@@ -11,12 +11,18 @@ export const WORLD_OF_BAD_REQUESTS: readonly Request[] = [
   }),
 ];
 
-const GOOD: Readonly<Record<string, string>> = { group: 'refused', key: 'latest', email: 'ada@example.com' };
+const GOOD: Readonly<Record<string, string>> = {
+  group: 'refused',
+  key: 'latest',
+  series: 'latest',
+  email: 'ada@example.com',
+};
 
 // Ill-formed, and well-formed but the name of nothing that is there.
 const BAD_PATHS: Readonly<Record<string, readonly string[]>> = {
   group: ['-bad-', 'x'.repeat(64), '%00', 'nobody-there'],
   key: ['42', '00000000-0000-7000-8000-000000000000'],
+  series: ['42', '00000000-0000-7000-8000-000000000000'],
   email: ['no-address', `${'x'.repeat(300)}@example.com`, 'nobody@example.com'],
 };
 const BAD_QUERIES = ['', '0', '1.5', '-1', '1001', 'x', '%F0%9F%8E%89', '2100-13-01T00:00Z'];

@@ -26,10 +26,10 @@ export class Player {
     return this.#showing.show(answer);
   }
 
-  /** The status of the message at this path. */
+  /** The status of the message, or the state of the import, at this path. */
   async statusOf(path: string): Promise<unknown> {
     const { body } = await this.#app.request('GET', this.#fill(path));
-    return body['status'];
+    return body['status'] ?? body['state'];
   }
 
   async close(): Promise<void> {

@@ -1,5 +1,6 @@
 import { HOUR_MS, plusMs, SECOND_MS } from '../../src/platform/clock/clock.ts';
 import { assertNever } from '../../src/platform/errors/assert-never.ts';
+import { signatureOf } from '../support/feedback-signature.ts';
 
 /** A request of the story. `{name}` in its path stands for what an answer before it was remembered as. */
 export interface Request {
@@ -17,7 +18,7 @@ export interface Request {
 export type Step =
   | Request
   | { readonly kind: 'time-passes'; readonly ms: number }
-  /** Until the message at this path has the status on both engines; for as long as that takes, time stands still. */
+  /** Until the message, or the import, at this path has the status on both engines; for as long as that takes, time stands still. */
   | { readonly kind: 'until'; readonly path: string; readonly status: string };
 
 type Sending = Omit<Request, 'kind' | 'method' | 'path'>;
@@ -30,11 +31,16 @@ const LONG_PAST = 1_649_753_447_000;
 /** When the story begins. */
 export const STORY_BEGINS_AT = Temporal.Instant.from('2030-01-01T08:00:00Z');
 
+/** What FEEDBACK_SECRET must be where the story is told. */
+export const STORY_FEEDBACK_SECRET = 'a-secret-of-whoever-reads-the-bounces';
+
 const CHAPTERS = [
   nothingYet,
   subscribers,
+  files,
   groupSettings,
   messagesThatWait,
+  series,
   theSameAgain,
   changes,
   messagesThatGoOut,
@@ -49,6 +55,8 @@ interface Place {
   readonly settings: string;
   readonly people: string;
   readonly messages: string;
+  readonly imports: string;
+  readonly series: string;
   /** Of the message that is remembered so. */
   readonly named: (name: string) => string;
 }
@@ -63,19 +71,24 @@ export function storyOf(group: string, base: string): readonly Step[] {
     settings: `/v1/groups/${group}`,
     people: `${base}/subscribers`,
     messages: `${base}/schedule`,
+    imports: `${base}/imports`,
+    series: `${base}/series`,
     named: (name) => `${base}/schedule/{${group} ${name}}`,
   };
   return CHAPTERS.flatMap((chapter) => chapter(place));
 }
 
 /** Nothing is there yet. */
-function nothingYet({ settings, people, messages }: Place): readonly Step[] {
+function nothingYet({ settings, people, messages, imports, series: rows }: Place): readonly Step[] {
   return [
     ask('GET', settings),
     ask('DELETE', settings),
     ask('GET', people),
     ask('GET', messages),
     ask('GET', `${messages}/latest`),
+    ask('GET', `${people}/export`),
+    ask('GET', `${imports}/latest`),
+    ask('GET', `${rows}/latest`),
     ask('PUT', settings, { body: {}, headers: { 'if-match': '"1"' } }),
     ask('PATCH', `${people}/ada@example.com`, { body: { name: 'Ada' } }),
   ];
@@ -139,6 +152,37 @@ function subscribers({ group, settings, people, messages }: Place): readonly Ste
     ask('DELETE', `${people}/~last@example.com`, { headers: { 'if-match': '"1"' } }),
     ask('DELETE', `${people}/~last@example.com`),
     ask('GET', settings),
+  ];
+}
+
+/** Subscribers as files: both ways. */
+function files({ people, imports }: Place): readonly Step[] {
+  const csv = { 'content-type': 'text/csv' };
+  const ndjson = { 'content-type': 'application/x-ndjson' };
+  const latest = `${imports}/latest`;
+  return [
+    ask('POST', imports, {
+      body: 'email,name,city\r\nada@example.com,=1+1,London\r\nJoan@Example.com,Joan,\r\nnobody,,\r\njoan@example.com,,Reims\r\na.b@example.com,A,B\r\n',
+      headers: csv,
+    }),
+    { kind: 'until', path: latest, status: 'done' },
+    ask('GET', latest),
+    ask('GET', `${latest}/report`),
+    ask('GET', `${latest}/report?format=csv&result=rejected`),
+    ask('DELETE', latest),
+    ask('POST', imports, { body: '{}' }),
+    ask('POST', `${imports}?dry_run=true`, {
+      body: '{"email":"joan@example.com","name":null}\n{"email":"new@example.com"}\n{',
+      headers: ndjson,
+    }),
+    { kind: 'until', path: latest, status: 'done' },
+    ask('GET', latest),
+    ask('GET', `${latest}/report`),
+    ask('POST', imports, { body: 'name,city\r\n"', headers: csv }),
+    { kind: 'until', path: latest, status: 'failed' },
+    ask('GET', imports),
+    ask('GET', `${people}/export`),
+    ask('GET', `${people}/export?format=ndjson&status=active`),
   ];
 }
 
@@ -206,6 +250,33 @@ function messagesThatWait({ group, messages, named }: Place): readonly Step[] {
     ask('GET', '/v1/calendar?from=2031-01-01T00:00Z&to=2032-01-01T00:00Z&limit=1'),
     ask('GET', `/v1/calendar?from=${FAR}&to=2100-02-01T00:00Z`),
     ask('GET', `/v1/calendar?from=${FAR}&to=2102-02-01T00:00Z`),
+  ];
+}
+
+/** A series, of which nothing is left to wait for at the end. */
+function series({ messages, series: rows }: Place): readonly Step[] {
+  const times = { schedule_on: '2031-03-17T09:00[Europe/Paris]', repeat: { rrule: 'FREQ=WEEKLY;BYDAY=MO' } };
+  const latest = `${rows}/latest`;
+  return [
+    ask('POST', `${messages}/preview-times`, { body: { ...times, limit: 3 } }),
+    ask('POST', `${messages}/preview-times`, { body: { ...times, repeat: { rrule: 'FREQ=OFTEN' } } }),
+    ask('POST', messages, { body: message(times) }),
+    ask('GET', rows),
+    ask('GET', latest),
+    ask('PATCH', latest, { body: { subject: 'Other news' } }),
+    ask('PATCH', latest, { body: { subject: 'X' }, headers: { 'if-match': '"1"' } }),
+    ask('POST', `${latest}/skip`, { body: {} }),
+    ask('POST', `${latest}/skip`, { body: { occurrence: '2031-04-07T09:00' } }),
+    ask('POST', `${latest}/skip`, { body: { occurrence: '2031-04-08T09:00' } }),
+    ask('POST', `${latest}/pause`),
+    ask('GET', latest),
+    ask('POST', `${latest}/resume`),
+    ask('GET', `${messages}/latest`),
+    ask('DELETE', latest),
+    ask('DELETE', latest),
+    ask('POST', `${latest}/resume`),
+    ask('GET', rows),
+    ask('GET', `${messages}?from=2031-03-01T00:00Z&to=2031-05-01T00:00Z`),
   ];
 }
 
@@ -407,6 +478,23 @@ export const COMMON_STORY: readonly Step[] = [
   ask('GET', '/v1/suppressions/nobody@example.com'),
   ask('DELETE', '/v1/suppressions/ada@example.com'),
   ask('DELETE', '/v1/suppressions/ada@example.com'),
+  ask('PUT', '/v1/groups/erasing', { body: { opt_in: 'double' } }),
+  ask('POST', '/v1/groups/erasing/subscribers', { body: { email: 'gone@example.com' } }),
+  ask('DELETE', '/v1/subscribers/Gone@example.com'),
+  ask('DELETE', '/v1/subscribers/gone@example.com'),
+  ask('GET', '/v1/groups/erasing/subscribers/gone@example.com'),
+  ask('GET', '/v1/groups/erasing/subscribers/gone@example.com/consent'),
+  ask('POST', '/v1/groups/erasing/subscribers', { body: { email: 'gone@example.com' } }),
+  ask('POST', '/v1/groups/erasing/subscribers', {
+    body: { subscribers: [{ email: 'gone@example.com' }, { email: 'gone@example.com', resubscribe: true }] },
+  }),
+  ask('GET', '/v1/suppressions/gone@example.com'),
+  ask('DELETE', '/v1/suppressions/gone@example.com'),
+  ask('POST', '/v1/groups/erasing/subscribers', {
+    body: { email: 'gone@example.com', resubscribe: true, reason: 'Asked for it.' },
+  }),
+  ask('GET', '/v1/groups/erasing/subscribers/gone@example.com/consent'),
+  ...heardOfNobody(),
   ask('GET', `/u/${'A'.repeat(90)}`),
   ask('GET', '/v1/nothing/here'),
   ask('DELETE', '/v1/groups'),
@@ -438,6 +526,22 @@ function isSent(path: string): readonly Step[] {
     ask('GET', path),
     ask('GET', `${path}/deliveries`),
     ask('GET', `${path}/batches`),
+  ];
+}
+
+/** Feedback of a mail that was never sent, once signed and once not. */
+function heardOfNobody(): readonly Step[] {
+  const event = {
+    message_key: '00000000-0000-7000-8000-000000000000',
+    group: 'nobody-there',
+    subscriber: 'ada@example.com',
+    type: 'complaint',
+    at: STORY_BEGINS_AT.toString(),
+  };
+  const body = JSON.stringify({ events: [event, { ...event, type: 'rumour' }] });
+  return [
+    ask('POST', '/v1/feedback', { body, headers: signatureOf(body, STORY_FEEDBACK_SECRET, STORY_BEGINS_AT) }),
+    ask('POST', '/v1/feedback', { body }),
   ];
 }
 

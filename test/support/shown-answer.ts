@@ -18,6 +18,10 @@ const RANDOM: readonly (readonly [word: string, pattern: RegExp])[] = [
   ['uuid', /[0-9a-f]{8}-[0-9a-f]{4}-[47][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}/g],
   // The file of a mail in the outbox is called after a hash of the message's key and the address.
   ['mail', /(?<=\/)[0-9a-f]{16}(?=\.eml")/g],
+  // The links of a mail, each to the port of its server and with the message's key in its token.
+  ['link', /http:\/\/localhost:\d+\/[ucp]\/[\w-]+/g],
+  // The hash of an erased address has a secret in it.
+  ['erased', /[0-9a-f]{64}(?=@erased\.invalid)/g],
   // A cursor of a list of messages has a key in it.
   ['cursor', /(?<="next_cursor":")[\w-]+(?=")/g],
 ];

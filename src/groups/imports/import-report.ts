@@ -1,5 +1,6 @@
 import type { Fault } from '../../platform/errors/domain-error.ts';
 import { csvLine } from '../csv-line.ts';
+import { ERASED_FAULT } from '../suppression.ts';
 import { type ImportJob, ImportUnreadableError } from './import-job.ts';
 import type { ReadRow } from './import-row.ts';
 import type { ImportStore } from './import-store.ts';
@@ -29,6 +30,7 @@ const OVERFULL: Fault = {
   pointer: '/attributes',
   detail: 'Together with those that the subscriber has, these are too many attributes.',
 };
+const ERASED: Fault = { pointer: '/email', detail: ERASED_FAULT };
 const WAS_REJECTED: Fault = { pointer: '', detail: 'The row was rejected by the rules of that time.' };
 
 /** A line for each row that is done, in the order of the file: the file is read once more, beside the results. */
@@ -90,7 +92,15 @@ function reportRow(read: ReadRow, letter: string): ReportRow {
 }
 
 function shownResult(result: RowResult): ReportResult {
-  return result === 'kept' ? 'unchanged' : result === 'overfull' ? 'rejected' : result;
+  switch (result) {
+    case 'kept':
+      return 'unchanged';
+    case 'overfull':
+    case 'erased':
+      return 'rejected';
+    default:
+      return result;
+  }
 }
 
 function faultsOf(read: ReadRow, result: RowResult): readonly Fault[] {
@@ -99,6 +109,8 @@ function faultsOf(read: ReadRow, result: RowResult): readonly Fault[] {
       return [KEPT];
     case 'overfull':
       return [OVERFULL];
+    case 'erased':
+      return [ERASED];
     case 'rejected':
       return read.kind === 'rejected' ? read.faults : [WAS_REJECTED];
     default:

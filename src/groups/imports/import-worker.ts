@@ -4,6 +4,7 @@ import { Injectable } from '@nestjs/common';
 import { Clock, DAY_MS, plusMs } from '../../platform/clock/clock.ts';
 import { Settings } from '../../platform/config/settings.ts';
 import { Log } from '../../platform/logging/log.ts';
+import { Suppressions } from '../suppressions.ts';
 import { type ImportJob, ImportUnreadableError, isEnded } from './import-job.ts';
 import type { ReadRow } from './import-row.ts';
 import { type ImportClaim, ImportStore, type WakingImport } from './import-store.ts';
@@ -26,6 +27,7 @@ export class ImportWorker {
 
   constructor(
     private readonly imports: ImportStore,
+    private readonly suppressions: Suppressions,
     private readonly clock: Clock,
     private readonly settings: Settings,
     private readonly log: Log,
@@ -67,7 +69,7 @@ export class ImportWorker {
 
   async #work(job: ImportJob, token: string): Promise<void> {
     const file = this.imports.openFile(job);
-    const run = new ImportRun(job, this.imports, () => this.#claim(token));
+    const run = new ImportRun(job, this.imports, this.suppressions, () => this.#claim(token));
     try {
       for await (const rows of readRows(counted(file, run), job.format)) {
         for (const row of rows) {
@@ -120,6 +122,7 @@ class ImportRun {
   constructor(
     public job: ImportJob,
     private readonly imports: ImportStore,
+    private readonly suppressions: Suppressions,
     private readonly claim: () => ImportClaim,
   ) {
     this.#toSkip = job.counts.read;
@@ -148,7 +151,7 @@ class ImportRun {
   }
 
   async #apply(): Promise<boolean> {
-    const rows = this.#rows;
+    const rows = await this.#markErased(this.#rows);
     this.#rows = [];
     const after = await this.imports.apply(this.job, this.claim(), {
       rows,
@@ -157,6 +160,13 @@ class ImportRun {
     });
     this.job = after ?? this.job;
     return after !== undefined;
+  }
+
+  async #markErased(planned: readonly PlannedRow[]): Promise<readonly PlannedRow[]> {
+    const erased = await this.suppressions.findErased(planned.flatMap(({ row }) => row?.key ?? []));
+    return erased.size === 0
+      ? planned
+      : planned.map((one) => ({ ...one, isErased: one.row !== undefined && erased.has(one.row.key) }));
   }
 }
 

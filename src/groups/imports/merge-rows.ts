@@ -17,10 +17,11 @@ const LETTERS = {
   kept: 'K',
   rejected: 'R',
   overfull: 'O',
+  erased: 'E',
 } as const;
 export type RowResult = keyof typeof LETTERS;
 const RESULTS = new Map<string, RowResult>(
-  (['created', 'updated', 'unchanged', 'kept', 'rejected', 'overfull'] as const).map((result) => [
+  (['created', 'updated', 'unchanged', 'kept', 'rejected', 'overfull', 'erased'] as const).map((result) => [
     LETTERS[result],
     result,
   ]),
@@ -30,6 +31,8 @@ const RESULTS = new Map<string, RowResult>(
 export interface PlannedRow {
   readonly row: ImportRow | undefined;
   readonly isDuplicate: boolean;
+  /** Whoever has this address was erased, and comes into no group by a file. */
+  readonly isErased?: boolean;
 }
 
 /** A subscriber who is to be written; `before` is what is stored, absent where they are new. */
@@ -64,10 +67,10 @@ export function mergeRows(rows: readonly PlannedRow[], into: MergeInto): Merged 
   // As it is once stored: in whole milliseconds.
   const at = Temporal.Instant.fromEpochMilliseconds(into.at.epochMilliseconds);
   let results = '';
-  for (const { row, isDuplicate } of rows) {
-    const result = row ? mergeRow(row, { ...into, at }, writes) : 'rejected';
+  for (const planned of rows) {
+    const result = mergePlanned(planned, { ...into, at }, writes);
     const letter = LETTERS[result];
-    results += isDuplicate ? letter.toLowerCase() : letter;
+    results += planned.isDuplicate ? letter.toLowerCase() : letter;
   }
   return { writes: [...writes.values()].map((write) => recorded(write, at)), results };
 }
@@ -101,7 +104,7 @@ export function addResults(counts: ImportCounts, results: string): ImportCounts 
     created: counts.created + count('created'),
     updated: counts.updated + count('updated'),
     unchanged: counts.unchanged + count('unchanged', 'kept'),
-    rejected: counts.rejected + count('rejected', 'overfull'),
+    rejected: counts.rejected + count('rejected', 'overfull', 'erased'),
     duplicates: counts.duplicates + duplicates,
   };
 }
@@ -120,6 +123,17 @@ export function countWrites(writes: readonly SubscriberWrite[]): ReadonlyMap<Sub
     }
   }
   return counts;
+}
+
+function mergePlanned(
+  { row, isErased }: PlannedRow,
+  into: MergeInto,
+  writes: Map<SubscriberKey, Write>,
+): RowResult {
+  if (!row) {
+    return 'rejected';
+  }
+  return isErased === true ? 'erased' : mergeRow(row, into, writes);
 }
 
 function mergeRow(
