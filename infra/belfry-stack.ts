@@ -133,13 +133,11 @@ export class BelfryStack extends Stack {
       [wildcard(`s3:::${props.installation}-content-<AWS::AccountId>-<AWS::Region>/*/*/*`)]:
         'Each revision of content has a key of its own, {group}/{message_key}/{sha256}, and the role works with those of all messages.',
     });
-    if (props.role === 'worker') {
-      acknowledge(service.taskRole, {
-        'AwsSolutions-IAM5[Resource::*]':
-          'ses:GetAccount can be allowed for nothing smaller (Service Authorization Reference).',
-      });
-    }
-    if (props.role === 'worker' && this.#deployment.senders.length === 0) {
+    acknowledge(service.taskRole, {
+      'AwsSolutions-IAM5[Resource::*]':
+        'ses:GetAccount can be allowed for nothing smaller (Service Authorization Reference).',
+    });
+    if (this.#deployment.senders.length === 0) {
       acknowledge(service.taskRole, {
         [wildcard('ses:<AWS::Region>:<AWS::AccountId>:identity/*')]:
           'No sender was named, and groups and messages may name any: `-c sender=example.com` makes it that one.',

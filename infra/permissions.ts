@@ -19,7 +19,7 @@ export interface PermissionScope {
   readonly configurationSet: string;
 }
 
-/** It stores, lists and changes, and takes what is told of deliveries; it sends nothing, and has nothing to do with the queues. */
+/** It stores, lists and changes, and takes what is told of deliveries; it sends nothing, asks SES what may be sent, and has nothing to do with the queues. */
 export function apiPermissions(scope: PermissionScope): readonly PolicyStatement[] {
   return [
     allow(
@@ -84,6 +84,9 @@ export function apiPermissions(scope: PermissionScope): readonly PolicyStatement
     ),
     // Otherwise S3 says of content that is missing that it is forbidden.
     allow('MissingContent', [bucket(scope)], ['s3:ListBucket']),
+    // Whether a message could go, before it does. Whether it is verified of what mail may be sent from, and of nothing else.
+    allow('Senders', identities(scope), ['ses:GetEmailIdentity']),
+    allow('MailAccount', ['*'], ['ses:GetAccount']),
   ];
 }
 

@@ -524,15 +524,26 @@ function linkWarnings(audience: Group | undefined, publicUrl: string | undefined
       },
     ];
   }
-  return publicUrl?.startsWith('https:') === true
-    ? []
-    : [
-        {
-          code: 'no-https-link',
-          detail:
-            'The links to unsubscribe do not begin with https, so mail providers offer no button for them, and nobody elsewhere can open them. Set PUBLIC_URL to where people reach this server.',
-        },
-      ];
+  const unreachable =
+    publicUrl?.startsWith('https:') === true
+      ? []
+      : [
+          {
+            code: 'no-https-link',
+            detail:
+              'The links to unsubscribe do not begin with https, so mail providers offer no button for them, and nobody elsewhere can open them. Set PUBLIC_URL to where people reach this server.',
+          },
+        ];
+  return audience && audience.postalAddress === undefined
+    ? [...unreachable, noPostalAddress(audience)]
+    : unreachable;
+}
+
+function noPostalAddress({ name }: Group): WarningView {
+  return {
+    code: 'no-postal-address',
+    detail: `The group '${name}' has no postal address, which the law of many countries wants in bulk mail: PUT it with a postal_address.`,
+  };
 }
 
 function audienceWarnings(message: Message, audience: Group | undefined): readonly WarningView[] {

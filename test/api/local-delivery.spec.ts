@@ -20,7 +20,9 @@ async function aGroup(
   settings: object,
   zones: Readonly<Record<string, string | null>>,
 ): Promise<void> {
-  await app.request('PUT', `/v1/groups/${name}`, { body: settings });
+  await app.request('PUT', `/v1/groups/${name}`, {
+    body: { postal_address: 'Tower Street 1, London', ...settings },
+  });
   await app.request('POST', `/v1/groups/${name}/subscribers`, {
     body: {
       subscribers: Object.entries(zones).map(([user, time_zone]) => ({

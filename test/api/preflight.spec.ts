@@ -1,6 +1,7 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { DnsServer, type Zone } from '../support/dns-server.ts';
 import { objectsAt, textAt } from '../support/json.ts';
+import { SesStandIn } from '../support/ses-stand-in.ts';
 import { startTestApp, type TestApp } from '../support/test-app.ts';
 
 const KEY = `v=DKIM1; k=rsa; p=${'A'.repeat(400)}`;
@@ -37,23 +38,26 @@ afterAll(async () => {
   await dns[Symbol.asyncDispose]();
 });
 
+interface Reading {
+  readonly group?: object;
+  readonly readers?: readonly string[];
+}
+
 let groups = 0;
 async function preflight(
   message: Readonly<Record<string, unknown>>,
-  {
-    group = {},
-    readers = ['ada@example.com'],
-  }: { readonly group?: object; readonly readers?: readonly string[] } = {},
+  { group = {}, readers = ['ada@example.com'] }: Reading = {},
+  of: TestApp = app,
 ): Promise<Readonly<Record<string, string>>> {
   groups += 1;
   const path = `/v1/groups/preflight-${groups}`;
-  await app.request('PUT', path, { body: group });
-  await app.request('POST', `${path}/subscribers`, {
+  await of.request('PUT', path, { body: group });
+  await of.request('POST', `${path}/subscribers`, {
     body: { subscribers: readers.map((email) => ({ email })) },
   });
   const body = { subject: 'Hello', body: '<p>Hello</p>', schedule_on: '2100-01-01T00:00:00Z', ...message };
-  expect((await app.request('POST', `${path}/schedule`, { body })).status).toBe(201);
-  const { status, body: answer } = await app.request('POST', `${path}/schedule/latest/preflight`);
+  expect((await of.request('POST', `${path}/schedule`, { body })).status).toBe(201);
+  const { status, body: answer } = await of.request('POST', `${path}/schedule/latest/preflight`);
   expect(status).toBe(200);
   const findings = objectsAt(answer, 'findings');
   expect(findings.every((each) => textAt(each, 'source') !== '')).toBe(true);
@@ -149,6 +153,37 @@ describe('POST …/schedule/{key}/preflight', () => {
 
     expect(findings['suppressed']).toBe('pass: 1 subscribers of the group are suppressed.');
     expect(findings['duration']).toContain('ends at about 2100-01-01T00:00:00.500Z');
+  });
+
+  it('asks SES whether it would take the mail, and from whom', async () => {
+    const ses = await SesStandIn.start({
+      identities: { 'good.example': true },
+      account: { productionAccess: false },
+    });
+    onTestFinished(() => ses.close());
+    vi.stubEnv('AWS_REGION', 'eu-west-1');
+    vi.stubEnv('AWS_ACCESS_KEY_ID', 'test');
+    vi.stubEnv('AWS_SECRET_ACCESS_KEY', 'test');
+    vi.stubEnv('AWS_ENDPOINT_URL_SESV2', ses.url);
+    const asking = await startTestApp({ env: { MAIL: 'ses', DNS_SERVERS: dns.address } });
+    onTestFinished(async () => {
+      await asking.close();
+      vi.unstubAllEnvs();
+    });
+
+    const sandbox = await preflight({ from: 'news@good.example' }, {}, asking);
+    ses.setAccount({ productionAccess: true });
+    const unknown = await preflight({ from: 'news@bad.example' }, {}, asking);
+    ses.behave([{ on: 'account', do: 'fail', name: 'AccessDeniedException', status: 403 }]);
+    const denied = await preflight({ from: 'news@good.example' }, {}, asking);
+
+    expect(sandbox['ses-identity']).toMatch(/^pass/);
+    expect(sandbox['ses-account']).toMatch(/^fail: The account is in the sandbox/);
+    expect(unknown['ses-identity']).toMatch(/^fail: SES takes no mail from news@bad.example/);
+    expect(unknown['ses-account']).toMatch(/^pass/);
+    expect(denied['ses-identity']).toBeUndefined();
+    expect(denied['ses-account']).toMatch(/^warn: .* \(AccessDeniedException\)/);
+    expect(await preflight({ from: 'news@good.example' })).not.toHaveProperty('ses-account');
   });
 
   it('is not found where there is no such message', async () => {

@@ -126,6 +126,16 @@ describe('POST …/schedule', () => {
 
     const answer = await schedule('with-ada');
 
+    expect(answer.body['warnings']).toEqual([expect.objectContaining({ code: 'no-postal-address' })]);
+  });
+
+  it('warns of nothing where the group has a subscriber and a postal address', async () => {
+    const settings = { postal_address: 'Tower Street 1\nLondon' };
+    await app.request('PUT', '/v1/groups/addressed', { body: settings });
+    await app.request('POST', '/v1/groups/addressed/subscribers', { body: { email: 'ada@example.com' } });
+
+    const answer = await schedule('addressed');
+
     expect(answer.body['warnings']).toEqual([]);
   });
 

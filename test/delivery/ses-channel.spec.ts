@@ -279,6 +279,50 @@ describe('the quota of the account', () => {
   });
 });
 
+describe('what SES lets be sent from an address', () => {
+  const VERIFIED = { identity: 'verified', isSandbox: false, isEnabled: true };
+
+  it.each([
+    ['the address', { 'news@mail.example.com': true }, {}, VERIFIED],
+    ['its domain', { 'mail.example.com': true }, {}, VERIFIED],
+    ['the domain above', { 'news@mail.example.com': false, 'example.com': true }, {}, VERIFIED],
+    [
+      'an address that is not verified yet',
+      { 'news@mail.example.com': false },
+      {},
+      { ...VERIFIED, identity: 'not-verified' },
+    ],
+    ['nothing of it', { 'other.example': true, com: true }, {}, { ...VERIFIED, identity: 'not-verified' }],
+    ['a sandbox', { 'example.com': true }, { productionAccess: false }, { ...VERIFIED, isSandbox: true }],
+    [
+      'an account that is stopped',
+      { 'example.com': true },
+      { sendingEnabled: false },
+      { ...VERIFIED, isEnabled: false },
+    ],
+  ])('is read: %s', async (_what, identities, account, expected) => {
+    const standIn = await aStandIn({ identities, account });
+    const channel = await aChannel(standIn.url);
+
+    expect(await channel.readSender('news@mail.example.com')).toEqual(expected);
+  });
+
+  it('is known of a domain where the address must not be asked about, and of nothing where none may be', async () => {
+    const denied = { on: 'identity', do: 'fail', name: 'AccessDeniedException', status: 403 } as const;
+    const some = await aStandIn({
+      identities: { 'example.com': true },
+      behaviours: [{ ...denied, match: '@' }],
+    });
+    const none = await aStandIn({ identities: { 'example.com': true }, behaviours: [denied] });
+
+    const known = await (await aChannel(some.url)).readSender('news@example.com');
+    const unknown = await (await aChannel(none.url)).readSender('news@example.com');
+
+    expect(known.identity).toBe('verified');
+    expect(unknown.identity).toBe('unknown');
+  });
+});
+
 describe('content that SES puts together', () => {
   const SOME: [string, Partial<Content>, Reader?][] = [
     ['plain ASCII', { body: '<p>Hello</p>', text: 'Hello' }],

@@ -43,6 +43,7 @@ const ACTIONS: Readonly<Record<string, readonly string[]>> = {
   SendEmailCommand: ['ses:SendEmail', 'ses:SendRawEmail'],
   SendBulkEmailCommand: ['ses:SendBulkEmail', 'ses:SendBulkTemplatedEmail'],
   GetAccountCommand: ['ses:GetAccount'],
+  GetEmailIdentityCommand: ['ses:GetEmailIdentity'],
 };
 
 // Service Authorization Reference: it is about the account, and can be allowed for nothing smaller.
@@ -187,6 +188,7 @@ function needsOfShape(action: string, shape: Shape, reader: ValueReader): readon
     ...valuesOf('QueueUrl'),
     ...(WITHOUT_RESOURCE.has(action) ? ['*'] : []),
     ...(action.startsWith('ses:Send') ? MAIL_RESOURCES : []),
+    ...(action === 'ses:GetEmailIdentity' ? ['identity'] : []),
   ];
   if (resources.length === 0) {
     throw new Error(`It cannot be read off the code what ${action} is done with.`);

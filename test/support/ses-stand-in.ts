@@ -42,7 +42,7 @@ export interface SesBehaviour {
   readonly times?: number;
 }
 
-export type SesCall = 'bulk' | 'single' | 'account';
+export type SesCall = 'bulk' | 'single' | 'account' | 'identity';
 
 /** A mail as it was taken. */
 export interface SesReceived extends SesMail {
@@ -64,6 +64,8 @@ export interface SesOptions {
   readonly account?: Partial<SesAccount>;
   /** Known by these names; any name is known where absent. */
   readonly configurationSets?: readonly string[];
+  /** Which are verified; others are not known. */
+  readonly identities?: Readonly<Record<string, boolean>>;
 }
 
 /** What GetAccount answers, and what is enforced. */
@@ -75,6 +77,8 @@ export interface SesAccount {
   /** Before anything came here. */
   readonly sentLast24Hours: number;
   readonly sendingEnabled: boolean;
+  /** False in the sandbox; what that forbids is not enforced. */
+  readonly productionAccess: boolean;
 }
 
 const HOST = '127.0.0.1';
@@ -83,6 +87,7 @@ const ACCOUNT: SesAccount = {
   max24HourSend: -1,
   sentLast24Hours: 0,
   sendingEnabled: true,
+  productionAccess: true,
 };
 
 const ROUTES: Readonly<Record<string, SesCall>> = {
@@ -90,6 +95,8 @@ const ROUTES: Readonly<Record<string, SesCall>> = {
   'POST /v2/email/outbound-bulk-emails': 'bulk',
   'GET /v2/email/account': 'account',
 };
+
+const IDENTITIES = '/v2/email/identities/';
 
 export class SesStandIn {
   /** Empty where a record is written. */
@@ -107,6 +114,7 @@ export class SesStandIn {
   readonly #server: Server;
   readonly #file: FileHandle | undefined;
   readonly #configurationSets: readonly string[] | undefined;
+  readonly #identities: ReadonlyMap<string, boolean>;
   readonly #waiters: { readonly count: number; readonly resolve: () => void }[] = [];
   #account: SesAccount;
   #behaviours: { readonly behaviour: SesBehaviour; readonly pattern: RegExp; left: number }[] = [];
@@ -122,11 +130,12 @@ export class SesStandIn {
   }
 
   private constructor(
-    { behaviours = [], account, configurationSets }: SesOptions,
+    { behaviours = [], account, configurationSets, identities }: SesOptions,
     file: FileHandle | undefined,
   ) {
     this.#file = file;
     this.#configurationSets = configurationSets;
+    this.#identities = new Map(Object.entries(identities ?? {}));
     this.#account = { ...ACCOUNT, ...account };
     this.#tokens = this.#account.maxSendRate;
     this.behave(behaviours);
@@ -205,14 +214,21 @@ export class SesStandIn {
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     try {
       const body = await readBody(request);
-      const kind = ROUTES[`${request.method} ${request.url}`];
+      const kind = routeOf(request);
       if (kind === undefined) {
         throw new SesFault('UnknownOperationException', 404, `${request.method} ${request.url}`);
       }
       requireSignature(request);
-      await (kind === 'account'
-        ? this.#answerAccount(request, response)
-        : this.#answerSend(kind, body, request, response));
+      switch (kind) {
+        case 'account':
+          await this.#answerAccount(request, response);
+          break;
+        case 'identity':
+          this.#answerIdentity(request, response);
+          break;
+        default:
+          await this.#answerSend(kind, body, request, response);
+      }
     } catch (error) {
       reply(
         response,
@@ -224,7 +240,7 @@ export class SesStandIn {
   async #answerAccount(request: IncomingMessage, response: ServerResponse): Promise<void> {
     this.#called('account', 0);
     if (!misbehave(this.#next('account', ['']), request, response)) {
-      const { maxSendRate, max24HourSend, sentLast24Hours, sendingEnabled } = this.#account;
+      const { maxSendRate, max24HourSend, sentLast24Hours, sendingEnabled, productionAccess } = this.#account;
       reply(response, {
         SendQuota: {
           MaxSendRate: maxSendRate,
@@ -232,11 +248,28 @@ export class SesStandIn {
           SentLast24Hours: sentLast24Hours + this.count,
         },
         SendingEnabled: sendingEnabled,
-        ProductionAccessEnabled: true,
+        ProductionAccessEnabled: productionAccess,
         EnforcementStatus: 'HEALTHY',
       });
     }
     return Promise.resolve();
+  }
+
+  #answerIdentity(request: IncomingMessage, response: ServerResponse): void {
+    this.#called('identity', 0);
+    const name = decodeURIComponent(request.url?.slice(IDENTITIES.length) ?? '');
+    if (misbehave(this.#next('identity', [name]), request, response)) {
+      return;
+    }
+    const isVerified = this.#identities.get(name);
+    if (isVerified === undefined) {
+      throw new SesFault('NotFoundException', 404, `Email identity ${name} does not exist.`);
+    }
+    reply(response, {
+      IdentityType: name.includes('@') ? 'EMAIL_ADDRESS' : 'DOMAIN',
+      VerifiedForSendingStatus: isVerified,
+      VerificationStatus: isVerified ? 'SUCCESS' : 'PENDING',
+    });
   }
 
   async #answerSend(
@@ -475,4 +508,8 @@ if (import.meta.main) {
   });
   process.once('SIGTERM', () => void standIn.close());
   process.stdout.write(`${JSON.stringify({ port: standIn.port })}\n`);
+}
+
+function routeOf({ method, url = '' }: IncomingMessage): SesCall | undefined {
+  return method === 'GET' && url.startsWith(IDENTITIES) ? 'identity' : ROUTES[`${method} ${url}`];
 }

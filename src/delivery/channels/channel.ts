@@ -63,6 +63,16 @@ export interface SendQuota {
   readonly left: number | undefined;
 }
 
+/** What a provider lets an account send, and from an address. */
+export interface SenderStanding {
+  /** Of the address, or of its domain or one above it; `unknown` where the provider does not say. */
+  readonly identity: 'verified' | 'not-verified' | 'unknown';
+  /** Only verified addresses are sent to. */
+  readonly isSandbox: boolean;
+  /** False where the provider takes no mail of the account at all. */
+  readonly isEnabled: boolean;
+}
+
 /** A way out. It returns what the provider said, and throws only for what it did not foresee. */
 export abstract class Channel {
   abstract readonly name: ChannelName;
@@ -78,6 +88,9 @@ export abstract class Channel {
 
   /** Asks the provider what it allows; absent where there is nobody to ask. Rejects where there is no answer. */
   readQuota?(): Promise<SendQuota>;
+
+  /** Asks the provider whether it takes mail from this bare address; absent where there is nobody to ask. Rejects where there is no answer. */
+  readSender?(address: string): Promise<SenderStanding>;
 
   /** Ends connections; called once, when nothing is being sent any more. */
   abstract close(): Promise<void>;

@@ -1,5 +1,6 @@
 import {
   GetAccountCommand,
+  GetEmailIdentityCommand,
   type MessageTag,
   SendBulkEmailCommand,
   type SendBulkEmailCommandInput,
@@ -10,7 +11,7 @@ import { NodeHttpHandler } from '@smithy/node-http-handler';
 import { SECOND_MS } from '../../platform/clock/clock.ts';
 import { SettingsError } from '../../platform/config/settings.ts';
 import { mailboxText } from '../mime.ts';
-import { Channel, type Mail, type SendQuota, type SendResult } from './channel.ts';
+import { Channel, type Mail, type SenderStanding, type SendQuota, type SendResult } from './channel.ts';
 import { readEntry, readError, type SesReading } from './ses-results.ts';
 import {
   type BulkPlan,
@@ -126,9 +127,39 @@ export class SesChannel extends Channel {
     return { rate, left: most < 0 ? undefined : Math.max(0, Math.floor(most - sent)) };
   }
 
+  override async readSender(address: string): Promise<SenderStanding> {
+    const domain = address.slice(address.lastIndexOf('@') + 1);
+    const [account, ...identities] = await Promise.all([
+      this.#client.send(new GetAccountCommand({}), this.#limits(new AbortController().signal)),
+      // A domain that is verified is so with everything below it (SES Developer Guide, Verified identities).
+      ...[address, ...withParents(domain)].map((identity) => this.#readIdentity(identity)),
+    ]);
+    return {
+      identity:
+        identities.find((identity) => identity === 'verified') ??
+        identities.find((identity) => identity === 'unknown') ??
+        'not-verified',
+      isSandbox: account.ProductionAccessEnabled !== true,
+      isEnabled: account.SendingEnabled === true,
+    };
+  }
+
   override close(): Promise<void> {
     this.#client.destroy();
     return Promise.resolve();
+  }
+
+  /** `unknown` also where the process may not ask: it may be allowed some identities only. */
+  async #readIdentity(identity: string): Promise<SenderStanding['identity']> {
+    try {
+      const { VerifiedForSendingStatus: isVerified } = await this.#client.send(
+        new GetEmailIdentityCommand({ EmailIdentity: identity }),
+        this.#limits(new AbortController().signal),
+      );
+      return isVerified === true ? 'verified' : 'not-verified';
+    } catch (error) {
+      return error instanceof Error && error.name === 'NotFoundException' ? 'not-verified' : 'unknown';
+    }
   }
 
   /** Answers with those that are to go by themselves, because SES found fault with the request and so has taken nothing of it. */
@@ -270,4 +301,10 @@ function tagsOf({ messageKey, group }: Mail): MessageTag[] {
     { Name: 'ses:feedback-id-a', Value: messageKey },
     { Name: 'ses:feedback-id-b', Value: group },
   ];
+}
+
+/** The domain and those above it, down to the last with a dot in it. */
+function withParents(domain: string): readonly string[] {
+  const parent = domain.slice(domain.indexOf('.') + 1);
+  return parent === domain || !parent.includes('.') ? [domain] : [domain, ...withParents(parent)];
 }

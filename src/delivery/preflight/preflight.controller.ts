@@ -53,7 +53,7 @@ export class PreflightController {
   @ApiOperation({
     summary: 'Check a message before it goes out',
     description:
-      'Makes a mail of it, asks DNS about the domain that it is from, and counts who is to get it. Sends nothing and changes nothing.',
+      'Makes a mail of it, asks DNS about the domain that it is from and SES, where that sends, about the sender, and counts who is to get it. Sends nothing and changes nothing.',
   })
   @ApiOkResponse({ type: PreflightView })
   @ApiProblems(new MessageNotFoundError(parseGroupName('serverless')))

@@ -10,7 +10,7 @@ import { Settings } from '../../platform/config/settings.ts';
 import { parseMailbox } from '../../platform/mail/mailbox.ts';
 import { RenderError } from '../../schedule/compiled-content.ts';
 import type { Message } from '../../schedule/message.ts';
-import type { Mail } from '../channels/channel.ts';
+import { Channel, type Mail } from '../channels/channel.ts';
 import { MailMakers } from '../mail-maker.ts';
 import type { Quota } from '../rate/pace.ts';
 import { RateStore } from '../rate/rate-store.ts';
@@ -19,6 +19,7 @@ import { DomainRecords } from './domain-records.ts';
 import { domainFindings } from './domain-rules.ts';
 import { type Finding, finding } from './finding.ts';
 import { mailFindings } from './mail-rules.ts';
+import { providerFindings } from './provider-rules.ts';
 
 // Each is looked up in the group: some hundred milliseconds on DynamoDB.
 const SUPPRESSIONS_MAX = 500;
@@ -36,6 +37,7 @@ export class Preflight {
     private readonly suppressions: SuppressionStore,
     private readonly rates: RateStore,
     private readonly records: DomainRecords,
+    private readonly channel: Channel,
     private readonly clock: Clock,
     private readonly settings: Settings,
   ) {}
@@ -45,8 +47,8 @@ export class Preflight {
     const group = await this.groups.find(message.group);
     const from = message.from ?? group?.from ?? this.settings.mailFrom;
     const mailing = group ?? USUAL_MAILING;
-    const [ofDomain, mail, suppressed, quota] = await Promise.all([
-      this.#domainFindings(from),
+    const [ofSender, mail, suppressed, quota] = await Promise.all([
+      this.#senderFindings(from),
       this.#sample(message),
       this.#suppressed(message.group),
       this.#quota(),
@@ -55,7 +57,7 @@ export class Preflight {
       (rate) => rate !== undefined,
     );
     return [
-      ...ofDomain,
+      ...ofSender,
       ...('rule' in mail
         ? [mail]
         : mailFindings(mail, {
@@ -74,17 +76,18 @@ export class Preflight {
     ];
   }
 
-  async #domainFindings(from: string): Promise<readonly Finding[]> {
+  async #senderFindings(from: string): Promise<readonly Finding[]> {
     const parse = parseMailbox(from);
     if (parse.kind === 'invalid') {
       return [fromRule('fail', parse.detail)];
     }
     const { address } = parse.mailbox;
     const domain = address.slice(address.lastIndexOf('@') + 1);
-    return [
-      fromRule('pass', `Mail is from ${domain}.`),
-      ...(await domainFindings(this.records, domain, this.settings.dkimSelector)),
-    ];
+    const [ofDomain, ofProvider] = await Promise.all([
+      domainFindings(this.records, domain, this.settings.dkimSelector),
+      providerFindings(this.channel, address),
+    ]);
+    return [fromRule('pass', `Mail is from ${domain}.`), ...ofDomain, ...ofProvider];
   }
 
   /** A mail as somebody would get it of whom only the address is known; or why there can be none. */
