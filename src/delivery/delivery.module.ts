@@ -6,6 +6,7 @@ import { assertNever } from '../platform/errors/assert-never.ts';
 import { ScheduleModule } from '../schedule/schedule.module.ts';
 import { BatchesController } from './batches.controller.ts';
 import { BatchWorker } from './batch-worker.ts';
+import { BeginSignal } from './begin-signal.ts';
 import { Brake } from './brake.ts';
 import { Channel } from './channels/channel.ts';
 import { OutboxChannel } from './channels/outbox.channel.ts';
@@ -22,6 +23,7 @@ import { Outbox } from './outbox/outbox.ts';
 import { OutboxController } from './outbox/outbox.controller.ts';
 import { DomainRecords } from './preflight/domain-records.ts';
 import { Preflight } from './preflight/preflight.ts';
+import { PreflightWatch } from './preflight/preflight-watch.ts';
 import { PreflightController } from './preflight/preflight.controller.ts';
 import { Pacer } from './rate/pacer.ts';
 import { ReturnPaths } from './return-paths.ts';
@@ -34,6 +36,7 @@ import { BATCHES_AT_ONCE, Worker } from './worker.ts';
   providers: [
     { provide: Channel, useFactory: openChannel, inject: [Settings] },
     BatchWorker,
+    BeginSignal,
     Brake,
     ConfirmationSender,
     DeliveryMetrics,
@@ -46,6 +49,7 @@ import { BATCHES_AT_ONCE, Worker } from './worker.ts';
     Pacer,
     ReturnPaths,
     Preflight,
+    PreflightWatch,
     {
       provide: DomainRecords,
       useFactory: (settings: Settings): DomainRecords => new DomainRecords(settings.dnsServers),
