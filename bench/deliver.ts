@@ -7,23 +7,18 @@ import { bodyOf, listDeliveries, type MessageState, untilFinished } from '../tes
 import { textAt } from '../test/support/json.ts';
 import { ServerProcess } from '../test/support/server-process.ts';
 import { SinkProcess } from '../test/support/sink-process.ts';
-import { readCpuMs, readMemory } from './process-usage.ts';
-import {
-  median,
-  print,
-  printSurroundings,
-  printTable,
-  quantile,
-  readSurroundings,
-  round,
-  writeResult,
-} from './report.ts';
+import { atMost, type Bench, type Measured } from './frame/bench.ts';
+import { median, quantile, round } from './frame/figures.ts';
+import { readCpuMs, readMemory } from './frame/process-usage.ts';
 
-/*
- * One message to one large group, over SMTP to a sink in a process of its own. Everybody gets it exactly once: the record of the sink
- * and the ledger say so, or the benchmark fails. The bars: resident memory under 250 MB throughout, and GET /health/live answered within
- * 100 ms (p99) meanwhile.
- */
+export const deliver: Bench = {
+  name: 'deliver',
+  question: 'How fast does one message reach a large group, and what does each mail cost?',
+  method: `One message to one large group, over SMTP to a sink in a process of its own. Everybody gets it exactly once: the record of the
+    sink and the ledger say so, or the benchmark fails.`,
+  short: ['--subscribers', '2000'],
+  measure,
+};
 
 const MEMORY_BAR_MB = 250;
 const HEALTH_BAR_MS = 100;
@@ -57,7 +52,7 @@ interface Run {
   readonly health_max_ms: number;
 }
 
-export async function deliver(args: readonly string[]): Promise<void> {
+async function measure(args: readonly string[]): Promise<Measured> {
   const { values } = parseArgs({
     args: [...args],
     options: {
@@ -72,30 +67,23 @@ export async function deliver(args: readonly string[]): Promise<void> {
       ? [LARGE, ...Array.from({ length: SMALL_RUNS }, () => SMALL)]
       : Array.from({ length: Number(values.runs) }, () => Number(values.subscribers));
   const nodeArgs = values.node.split(' ').filter((arg) => arg !== '');
-  const surroundings = await readSurroundings();
-  printSurroundings(surroundings);
 
   const runs: Run[] = [];
   for (const size of sizes) {
     runs.push(await runOnce(size, nodeArgs));
-    printTable(runs.slice(-1).map((run) => ({ ...run })));
   }
 
-  const medians = mediansOf(runs);
-  printTable(medians.map((row) => ({ ...row })));
   const maxMb = Math.max(...runs.map((run) => run.rss_max_mb));
-  print(`Resident memory: at most ${maxMb} MB; the bar is ${MEMORY_BAR_MB} MB.`);
   const healthMs = Math.max(...runs.map((run) => run.health_p99_ms));
-  print(`GET /health/live: p99 ${healthMs} ms; the bar is ${HEALTH_BAR_MS} ms.`);
-  print('Everybody got the mail exactly once, by the record of the sink and by the ledger.');
-  await writeResult('deliver', {
-    ...surroundings,
-    node_args: nodeArgs,
-    memory_bar_mb: MEMORY_BAR_MB,
-    health_bar_ms: HEALTH_BAR_MS,
-    medians,
-    runs,
-  });
+  return {
+    goals: [
+      atMost('resident memory throughout', MEMORY_BAR_MB, 'MB', maxMb),
+      atMost('GET /health/live meanwhile, p99', HEALTH_BAR_MS, 'ms', healthMs),
+    ],
+    tables: [{ title: 'Medians', rows: mediansOf(runs).map((row) => ({ ...row })) }],
+    plots: [],
+    columns: {},
+  };
 }
 
 async function runOnce(size: number, nodeArgs: readonly string[]): Promise<Run> {
@@ -106,7 +94,7 @@ async function runOnce(size: number, nodeArgs: readonly string[]): Promise<Run> 
       env: { DATA_DIR: join(folder, 'data'), SMTP_URL: sink.url },
       nodeArgs,
     });
-    const run = await measure(server, sink, size);
+    const run = await deliverTo(server, sink, size);
     await server.kill('SIGTERM');
     return run;
   } finally {
@@ -114,7 +102,7 @@ async function runOnce(size: number, nodeArgs: readonly string[]): Promise<Run> 
   }
 }
 
-async function measure(server: ServerProcess, sink: SinkProcess, size: number): Promise<Run> {
+async function deliverTo(server: ServerProcess, sink: SinkProcess, size: number): Promise<Run> {
   const ready = await readMemory(server.pid);
   await addSubscribers(server, size);
   const imported = await readMemory(server.pid);

@@ -10,25 +10,19 @@ import { bodyOf } from '../test/support/belfry-api.ts';
 import { numberAt, textAt } from '../test/support/json.ts';
 import { ServerProcess } from '../test/support/server-process.ts';
 import { until } from '../test/support/until.ts';
-import { readMemory } from './process-usage.ts';
-import {
-  median,
-  print,
-  printSurroundings,
-  printTable,
-  quantile,
-  readSurroundings,
-  round,
-  type Row,
-  writeResult,
-} from './report.ts';
+import { atMost, type Bench, type Measured, type Row } from './frame/bench.ts';
+import { median, quantile, round } from './frame/figures.ts';
+import { readMemory } from './frame/process-usage.ts';
 
-/*
- * How fast does a file of subscribers get into a group, in how much memory, and how long does the server take to answer others meanwhile?
- * The file goes to the real server over HTTP, once in no order and once in the order of addresses; beside it the same rows go into the same
- * table by a bare loop of node:sqlite, as many to a commit, which is what the disk and SQLite allow.
- * The bar: resident memory under 200 MB.
- */
+export const importFile: Bench = {
+  name: 'import',
+  question:
+    'How fast does a file of subscribers get into a group, in how much memory, and how long does the server take to answer others meanwhile?',
+  method: `The file goes to the real server over HTTP, once in no order and once in the order of addresses; beside it the same rows go into
+    the same table by a bare loop of node:sqlite, as many to a commit, which is what the disk and SQLite allow.`,
+  short: ['--rows', '20000'],
+  measure,
+};
 
 const ROWS = 1_000_000;
 const CHUNK_ROWS = 1_000;
@@ -40,14 +34,12 @@ const MIB = 2 ** 20;
 // Prime, and larger than any number of rows here: each number up to that of the rows comes once, in no order.
 const STRIDE = 15_485_863;
 
-export async function importFile(args: readonly string[]): Promise<void> {
+async function measure(args: readonly string[]): Promise<Measured> {
   const { values } = parseArgs({
     args: [...args],
     options: { rows: { type: 'string', default: String(ROWS) } },
   });
   const rows = Number(values.rows);
-  const surroundings = await readSurroundings();
-  printSurroundings(surroundings);
   const folder = await mkdtemp(join(tmpdir(), 'belfry-bench-'));
   try {
     const table: Row[] = [];
@@ -58,9 +50,13 @@ export async function importFile(args: readonly string[]): Promise<void> {
       table.push({ order, ...(await throughServer(file, join(folder, order), rows)) });
       table.push({ order, ...bareLoop(join(folder, `${order}.db`), rows, position) });
     }
-    printTable(table);
-    print(`The bar: resident memory under ${BAR_MB} MB.`);
-    await writeResult('import', { ...surroundings, rows, bar: { maxMb: BAR_MB }, table });
+    const peaks = table.map((row) => Number(row['peak_mb'] ?? 0));
+    return {
+      goals: [atMost('peak of resident memory', BAR_MB, 'MB', Math.max(...peaks))],
+      tables: [{ title: `${rows} rows`, rows: table }],
+      plots: [],
+      columns: {},
+    };
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

@@ -7,21 +7,18 @@ import { bodyOf, untilFinished } from '../test/support/belfry-api.ts';
 import { textAt } from '../test/support/json.ts';
 import { ServerProcess } from '../test/support/server-process.ts';
 import { messageKeyOf, SinkProcess } from '../test/support/sink-process.ts';
-import {
-  median,
-  print,
-  printSurroundings,
-  printTable,
-  quantile,
-  readSurroundings,
-  round,
-  writeResult,
-} from './report.ts';
+import { atMost, type Bench, type Measured, type Row } from './frame/bench.ts';
+import { median, quantile, round } from './frame/figures.ts';
+import { print } from './frame/print.ts';
 
-/*
- * How late is a message handed over while many others lie in the future? Two servers, one with few of them and one with many,
- * take turns, so that whatever else the machine does strikes both. The bar: within 1 s, median under 250 ms.
- */
+export const punctual: Bench = {
+  name: 'punctual',
+  question: 'How late is a message handed over while many others lie in the future?',
+  method:
+    'Two servers, one with few of them and one with many, take turns, so that whatever else the machine does strikes both.',
+  short: ['--messages', '5000', '--pairs', '1'],
+  measure,
+};
 
 const FEW = 1_000;
 const MANY = 100_000;
@@ -53,7 +50,7 @@ interface Side {
   readonly sink: SinkProcess;
 }
 
-export async function punctual(args: readonly string[]): Promise<void> {
+async function measure(args: readonly string[]): Promise<Measured> {
   const { values } = parseArgs({
     args: [...args],
     options: {
@@ -61,8 +58,6 @@ export async function punctual(args: readonly string[]): Promise<void> {
       pairs: { type: 'string', default: String(PAIRS) },
     },
   });
-  const surroundings = await readSurroundings();
-  printSurroundings(surroundings);
   const folder = await mkdtemp(join(tmpdir(), 'belfry-bench-'));
   try {
     await using fewSink = await SinkProcess.start({ record: join(folder, 'few.ndjson') });
@@ -70,18 +65,23 @@ export async function punctual(args: readonly string[]): Promise<void> {
     const few = await prepare(fewSink, join(folder, 'few'), FEW);
     const many = await prepare(manySink, join(folder, 'many'), Number(values.messages));
     for (let pair = 1; pair <= Number(values.pairs); pair += 1) {
-      await measure(few);
-      await measure(many);
+      await probeOn(few);
+      await probeOn(many);
     }
 
-    const rows = [few, many].flatMap(({ lateness }) => rowsOf(lateness));
-    printTable(rows);
-    const ratio = round(median(many.lateness.arrivedMs) / median(few.lateness.arrivedMs), 2);
-    print(
-      `Median of arrival, ${many.lateness.future} against ${few.lateness.future} in the future: ${ratio} x`,
-    );
-    print(`The bar: every one within ${BAR.maxMs} ms, median under ${BAR.medianMs} ms.`);
-    await writeResult('punctual', { ...surroundings, bar: BAR, pairs: Number(values.pairs), ratio, rows });
+    const arrived = (side: Side): number => median(side.lateness.arrivedMs);
+    return {
+      goals: [
+        atMost('due to arrival, the latest', BAR.maxMs, 'ms', Math.max(...many.lateness.arrivedMs)),
+        atMost('due to arrival, median', BAR.medianMs, 'ms', arrived(many)),
+      ],
+      tables: [{ title: 'Lateness', rows: [few, many].flatMap(({ lateness }) => rowsOf(lateness)) }],
+      plots: [],
+      columns: {},
+      remarks: [
+        `Median of arrival, many against few in the future: ${round(arrived(many) / arrived(few), 2)} ×.`,
+      ],
+    };
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
@@ -113,7 +113,7 @@ async function prepare(sink: SinkProcess, dataDir: string, future: number): Prom
   return side;
 }
 
-async function measure({ sink, env, lateness }: Side): Promise<void> {
+async function probeOn({ sink, env, lateness }: Side): Promise<void> {
   await using server = await ServerProcess.start({ env });
   await delay(WARM_UP_MS);
   const firstAtMs = Temporal.Now.instant().epochMilliseconds + FIRST_PROBE_MS;
@@ -146,8 +146,8 @@ async function schedule(server: ServerProcess, group: string, atMs: number): Pro
   return textAt(bodyOf(await server.request('POST', `/v1/groups/${group}/schedule`, { body }), 201), 'key');
 }
 
-function rowsOf({ future, arrivedMs, attemptedMs }: Lateness): Readonly<Record<string, string | number>>[] {
-  const rowOf = (what: string, values: readonly number[]): Record<string, string | number> => ({
+function rowsOf({ future, arrivedMs, attemptedMs }: Lateness): readonly Row[] {
+  const rowOf = (what: string, values: readonly number[]): Row => ({
     future,
     what,
     mails: values.length,

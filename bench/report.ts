@@ -1,84 +1,118 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
-import { availableParallelism, cpus, loadavg, totalmem } from 'node:os';
+import { access, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { parseObject, textAt } from '../test/support/json.ts';
+import type { Bench, Measured, Row, Table } from './frame/bench.ts';
+import { svgOf } from './frame/plot.ts';
+import { print } from './frame/print.ts';
+import { type Surroundings, surroundingsLine } from './frame/surroundings.ts';
 
-const RESULTS = join(import.meta.dirname, 'results');
-const PACKAGE = join(import.meta.dirname, '../package.json');
+export const RESULTS = join(import.meta.dirname, 'results');
+const DOCS = join(import.meta.dirname, '../docs');
+const PLOTS = 'performance';
 
-export type Row = Readonly<Record<string, string | number>>;
-
-/** The machine and the versions: a figure without them means nothing. */
-export interface Surroundings {
-  readonly measured_at: string;
-  readonly cpu: string;
-  readonly cores: number;
-  readonly memory_gb: number;
-  /** Of the minute before: more than 0.5 or so means that something else was running. */
-  readonly load_before: number;
-  readonly node: string;
-  readonly sqlite: string;
-  readonly belfry: string;
-  readonly nodemailer: string;
+/** As run.ts writes it. */
+interface Recorded extends Measured {
+  readonly surroundings: Surroundings;
+  readonly args: readonly string[];
 }
 
-export async function readSurroundings(): Promise<Surroundings> {
-  const belfry = parseObject(await readFile(PACKAGE, 'utf8'));
-  return {
-    measured_at: Temporal.Now.instant().toString({ smallestUnit: 'second' }),
-    cpu: cpus()[0]?.model.trim() ?? 'unknown',
-    cores: availableParallelism(),
-    memory_gb: Math.round(totalmem() / 2 ** 30),
-    load_before: round(loadavg()[0] ?? 0, 2),
-    node: process.versions.node,
-    sqlite: process.versions['sqlite'] ?? 'unknown',
-    belfry: textAt(belfry, 'version'),
-    nodemailer: textAt(belfry, 'dependencies', 'nodemailer'),
-  };
-}
+const INTRODUCTION = `# Performance
 
-export function printSurroundings({ cpu, cores, memory_gb, load_before, node, sqlite }: Surroundings): void {
-  print(`${cpu}, ${cores} cores, ${memory_gb} GB, load ${load_before}; Node ${node}, SQLite ${sqlite}\n`);
-}
+Written by \`npm run bench -- report\` from what the benchmarks recorded in \`bench/results/\`. A figure is worth something beside another of the
+same run: where two sides are compared they took turns on the same machine, and the table gives the least, the median and the greatest of
+their runs. CPU per operation is steadier than a rate on a machine that others use too.
+`;
 
-/** The columns are the fields of the first row; numbers stand to the right. */
-export function printTable(rows: readonly Row[]): void {
-  const names = Object.keys(rows[0] ?? {});
-  const lines = [Object.fromEntries(names.map((name) => [name, name])), ...rows];
-  const widths = new Map(
-    names.map((name) => [name, Math.max(...lines.map((line) => String(line[name] ?? '').length))]),
-  );
-  for (const line of lines) {
-    const cells = names.map((name) => {
-      const cell = String(line[name] ?? '');
-      const width = widths.get(name) ?? 0;
-      return typeof rows[0]?.[name] === 'number' ? cell.padStart(width) : cell.padEnd(width);
-    });
-    print(`  ${cells.join('  ').trimEnd()}`);
+/** Writes docs/performance.md and its plots. A bench that has not been run is not in it. */
+export async function writeReport(benches: readonly Bench[]): Promise<void> {
+  await rm(join(DOCS, PLOTS), { recursive: true, force: true });
+  await mkdir(join(DOCS, PLOTS), { recursive: true });
+  const sections: string[] = [];
+  const goals: string[] = [];
+  for (const bench of benches) {
+    const recorded = await readRecorded(bench.name);
+    if (recorded) {
+      await writePlots(bench.name, recorded);
+      sections.push(sectionOf(bench, recorded));
+      goals.push(...goalLines(bench.name, recorded));
+    }
   }
-  print('');
+  const overview = [
+    '## Goals',
+    '',
+    '| bench | what | goal | measured | |',
+    '|---|---|---|--:|---|',
+    ...goals,
+    '',
+  ];
+  await writeFile(join(DOCS, 'performance.md'), [INTRODUCTION, overview.join('\n'), ...sections].join('\n'));
+  print(`Written to docs/performance.md, with ${sections.length} benches`);
 }
 
-export async function writeResult(name: string, result: object): Promise<void> {
-  await mkdir(RESULTS, { recursive: true });
-  await writeFile(join(RESULTS, `${name}.json`), `${JSON.stringify(result, null, 2)}\n`);
-  print(`Written to bench/results/${name}.json`);
+async function readRecorded(name: string): Promise<Recorded | undefined> {
+  const path = join(RESULTS, `${name}.json`);
+  try {
+    await access(path);
+  } catch {
+    print(`${name} has not been run`);
+    return undefined;
+  }
+  const recorded: unknown = JSON.parse(await readFile(path, 'utf8'));
+  if (!isRecorded(recorded)) {
+    throw new Error(`${path} is of an earlier form; run the bench again.`);
+  }
+  return recorded;
 }
 
-/** The value below which a share of the values lies, the nearest of them. */
-export function quantile(values: readonly number[], share: number): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.ceil(sorted.length * share) - 1)] ?? Number.NaN;
+function isRecorded(value: unknown): value is Recorded {
+  return typeof value === 'object' && value !== null && 'surroundings' in value && 'goals' in value;
 }
 
-export function median(values: readonly number[]): number {
-  return quantile(values, 0.5);
+async function writePlots(name: string, { plots }: Recorded): Promise<void> {
+  for (const [index, plot] of plots.entries()) {
+    await writeFile(join(DOCS, plotPath(name, index)), svgOf(plot));
+  }
 }
 
-export function round(value: number, decimals = 0): number {
-  return Number(value.toFixed(decimals));
+function plotPath(name: string, index: number): string {
+  return `${PLOTS}/${name}-${index + 1}.svg`;
 }
 
-export function print(text: string): void {
-  process.stdout.write(`${text}\n`);
+function goalLines(name: string, { goals }: Recorded): readonly string[] {
+  return goals.map(
+    ({ what, goal, measured, isMet }) =>
+      `| [${name}](#${name}) | ${what} | ${goal} | ${measured} | ${isMet ? 'met' : '**not met**'} |`,
+  );
+}
+
+function sectionOf({ name, question, method }: Bench, recorded: Recorded): string {
+  const { surroundings, args, tables, plots, columns, remarks = [] } = recorded;
+  const command = ['npm run bench --', name, ...args].join(' ');
+  return [
+    `## ${name}`,
+    `**${question}** ${method}`,
+    `\`${command}\`, ${surroundings.measured_at.slice(0, 10)}: ${surroundingsLine(surroundings)}.`,
+    ...tables.map(markdownTable),
+    ...plots.map(({ title }, index) => `![${title}](${plotPath(name, index)})`),
+    Object.entries(columns)
+      .map(([column, meaning]) => `- \`${column}\`: ${meaning}`)
+      .join('\n'),
+    ...remarks,
+    '',
+  ].join('\n\n');
+}
+
+function markdownTable({ title, rows }: Table): string {
+  const names = Object.keys(rows[0] ?? {});
+  const alignment = names.map((name) => (typeof rows[0]?.[name] === 'number' ? '--:' : '---'));
+  return [
+    `${title}:`,
+    '',
+    lineOf(names),
+    lineOf(alignment),
+    ...rows.map((row: Row) => lineOf(names.map((name) => row[name] ?? ''))),
+  ].join('\n');
+}
+
+function lineOf(cells: readonly unknown[]): string {
+  return `| ${cells.join(' | ')} |`;
 }

@@ -1,26 +1,53 @@
 /*
- * Benchmarks, each a command that prints a table and writes bench/results/NAME.json:
+ * Benchmarks: each answers one question, prints a table and writes bench/results/NAME.json.
  *
- *   npm run bench -- deliver [--subscribers N] [--runs N] [--node OPTIONS]
- *   npm run bench -- punctual [--messages N] [--pairs N]
- *   npm run bench -- import [--rows N]
+ *   npm run bench -- NAME [options]    one of them
+ *   npm run bench -- short             all of them, in the form that takes seconds; prints and writes nothing
+ *   npm run bench -- report            docs/performance.md, from what was written
  */
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { deliver } from './deliver.ts';
+import type { Bench } from './frame/bench.ts';
+import { print, printMeasured } from './frame/print.ts';
+import { readSurroundings, surroundingsLine } from './frame/surroundings.ts';
 import { importFile } from './import.ts';
 import { punctual } from './punctual.ts';
-import { print } from './report.ts';
+import { RESULTS, writeReport } from './report.ts';
 
-const BENCHES = new Map([
-  ['deliver', deliver],
-  ['punctual', punctual],
-  ['import', importFile],
-]);
+// In the order of the report.
+const BENCHES: readonly Bench[] = [deliver, punctual, importFile];
 
-const [name = '', ...args] = process.argv.slice(2);
-const bench = BENCHES.get(name);
+const [asked = '', ...options] = process.argv.slice(2);
+const bench = BENCHES.find((each) => each.name === asked);
 if (bench) {
-  await bench(args);
+  await runWhole(bench, options);
+} else if (asked === 'short') {
+  for (const each of BENCHES) {
+    await runShort(each);
+  }
+} else if (asked === 'report') {
+  await writeReport(BENCHES);
 } else {
-  print(`Usage: npm run bench -- NAME [options], NAME one of ${[...BENCHES.keys()].join(', ')}`);
+  const names = BENCHES.map((each) => each.name).join(', ');
+  print(`Usage: npm run bench -- NAME [options], NAME one of ${names}, short, report`);
   process.exitCode = 1;
+}
+
+async function runWhole({ name, measure }: Bench, args: readonly string[]): Promise<void> {
+  const surroundings = await readSurroundings();
+  print(surroundingsLine(surroundings));
+  const measured = await measure(args);
+  printMeasured(measured);
+  await mkdir(RESULTS, { recursive: true });
+  await writeFile(
+    join(RESULTS, `${name}.json`),
+    `${JSON.stringify({ surroundings, args, ...measured }, null, 2)}\n`,
+  );
+  print(`\nWritten to bench/results/${name}.json`);
+}
+
+async function runShort({ name, short, measure }: Bench): Promise<void> {
+  print(`\n== ${name} ${short.join(' ')}`);
+  printMeasured(await measure(short));
 }
