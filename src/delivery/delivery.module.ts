@@ -8,6 +8,7 @@ import { ScheduleModule } from '../schedule/schedule.module.ts';
 import { BATCH_SIZE } from './batch.ts';
 import { BatchesController } from './batches.controller.ts';
 import { BatchWorker } from './batch-worker.ts';
+import { BeginSignal } from './begin-signal.ts';
 import { Brake } from './brake.ts';
 import { Channel } from './channels/channel.ts';
 import { OutboxChannel } from './channels/outbox.channel.ts';
@@ -24,6 +25,7 @@ import { Outbox } from './outbox/outbox.ts';
 import { OutboxController } from './outbox/outbox.controller.ts';
 import { DomainRecords } from './preflight/domain-records.ts';
 import { Preflight } from './preflight/preflight.ts';
+import { PreflightWatch } from './preflight/preflight-watch.ts';
 import { PreflightController } from './preflight/preflight.controller.ts';
 import { Pacer } from './rate/pacer.ts';
 import { ReturnPaths } from './return-paths.ts';
@@ -36,6 +38,7 @@ import { BATCHES_AT_ONCE, Worker } from './worker.ts';
   providers: [
     { provide: Channel, useFactory: openChannel, inject: [Settings, Clock] },
     BatchWorker,
+    BeginSignal,
     Brake,
     ConfirmationSender,
     DeliveryMetrics,
@@ -48,6 +51,7 @@ import { BATCHES_AT_ONCE, Worker } from './worker.ts';
     Pacer,
     ReturnPaths,
     Preflight,
+    PreflightWatch,
     {
       provide: DomainRecords,
       useFactory: (settings: Settings): DomainRecords => new DomainRecords(settings.dnsServers),

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { HttpAdapterHost } from '@nestjs/core';
 import { Links } from '../consent/links.ts';
+import { BeginSignal } from '../delivery/begin-signal.ts';
 import { BatchWorker } from '../delivery/batch-worker.ts';
 import { Brake } from '../delivery/brake.ts';
 import type { Mail } from '../delivery/channels/channel.ts';
@@ -147,6 +148,7 @@ export class Simulation {
       rules,
       dispatcher,
       wakes,
+      new BeginSignal(),
       metrics,
       clock,
       settings,

@@ -19,6 +19,7 @@ import {
   type LocalDelivery,
 } from '../../schedule/local-delivery.ts';
 import { decodeMeant, encodeMeant, type MeantTime } from '../../schedule/meant-time.ts';
+import { decodeFindings, encodeFindings, type Finding } from '../../schedule/finding.ts';
 import { decodeTags, encodeTags } from '../../schedule/message-tags.ts';
 import {
   ContentDamagedError,
@@ -69,10 +70,10 @@ export class SqliteMessageStore extends MessageStore {
         `INSERT INTO messages (
            message_key, group_name, subject, from_mailbox, reply_to, template, content_sha256, content_bytes, tags, status,
            reason, schedule_on, meant, tzdata, series_key, occurrence, followed_at, due_at, local_delivery, message_added, expires_at, on_missed,
-           on_unknown, version, wake_at)
+           on_unknown, version, wake_at, content_findings)
          VALUES (
            :key, :group, :subject, :from, :replyTo, :template, :sha256, :bytes, :tags, :status,
-           :reason, :scheduleOn, :meant, :tzdata, :seriesKey, :occurrence, :followedAt, :dueAt, :localDelivery, :addedAt, :expiresAt, :onMissed, :onUnknown, :version, :wakeAt)
+           :reason, :scheduleOn, :meant, :tzdata, :seriesKey, :occurrence, :followedAt, :dueAt, :localDelivery, :addedAt, :expiresAt, :onMissed, :onUnknown, :version, :wakeAt, :contentFindings)
          ON CONFLICT DO NOTHING`,
         {
           ...changeable(message),
@@ -171,7 +172,7 @@ export class SqliteMessageStore extends MessageStore {
            content_bytes = :bytes, tags = :tags, status = :status, reason = :reason, schedule_on = :scheduleOn,
            meant = :meant, tzdata = :tzdata, followed_at = :followedAt,
            due_at = :dueAt, local_delivery = :localDelivery, expires_at = :expiresAt, on_missed = :onMissed, on_unknown = :onUnknown, version = :version,
-           wake_at = :wakeAt, lease_token = NULL, lease_until = NULL,
+           wake_at = :wakeAt, lease_token = NULL, lease_until = NULL, content_findings = :contentFindings,
            retry_outcomes = :retryOutcomes, retried_through = :retriedThrough,
            looked_at = :lookedAt, brake_handed_over = :brakeHandedOver, brake_bounced = :brakeBounced, brake_complained = :brakeComplained
          WHERE message_key = :key`,
@@ -237,6 +238,15 @@ export class SqliteMessageStore extends MessageStore {
         `UPDATE messages SET wake_at = :wakeAt
          WHERE message_key = :key AND group_name = :group AND status = 'scheduled' AND version = :expectedVersion`,
         { group, key, expectedVersion, wakeAt: wakeAt.epochMilliseconds },
+      );
+    });
+  }
+
+  override noteFindings(group: GroupName, key: MessageKey, findings: readonly Finding[]): Promise<void> {
+    return this.database.write(() => {
+      this.database.run(
+        'UPDATE messages SET sending_findings = :findings WHERE message_key = :key AND group_name = :group',
+        { group, key, findings: encodeFindings(findings) ?? null },
       );
     });
   }
@@ -335,6 +345,7 @@ function changeable(message: Message): Record<string, string | number | null> {
     onUnknown: message.onUnknown,
     version: message.version,
     wakeAt: message.wakeAt?.epochMilliseconds ?? null,
+    contentFindings: encodeFindings(message.contentFindings) ?? null,
   };
 }
 
@@ -402,6 +413,8 @@ function toMessage(row: Row): Message {
       lastAcceptedAt: optionalInstant(row, 'last_accepted_at'),
       lastDueAt: optionalInstant(row, 'last_due_at'),
     },
+    contentFindings: decodeFindings(optionalText(row, 'content_findings')),
+    sendingFindings: decodeFindings(optionalText(row, 'sending_findings')),
   };
 }
 
