@@ -1,5 +1,6 @@
 import type { GroupName } from '../groups/group.ts';
 import type { SealedContent } from './content.ts';
+import type { Finding } from './finding.ts';
 import type { Message, MessageKey, MessageStatus } from './message.ts';
 import type { SeriesKey } from './occurrence.ts';
 import type { Series } from './series.ts';
@@ -72,6 +73,7 @@ export type MessageChange = Partial<
     | 'wakeAt'
     | 'retry'
     | 'brakeFrom'
+    | 'contentFindings'
   >
 >;
 
@@ -154,6 +156,12 @@ export abstract class MessageStore {
     expectedVersion: number,
     wakeAt: Temporal.Instant,
   ): Promise<void>;
+
+  /**
+   * Keeps what was found of the message's sending, instead of what was found before; version and lease stay, whoever has it. Does nothing
+   * where there is no such message, and a second run changes nothing.
+   */
+  abstract noteFindings(group: GroupName, key: MessageKey, findings: readonly Finding[]): Promise<void>;
 
   /** Ends the lease and sets the next wake. Does nothing where the token is not the lease's any more. */
   abstract rest(group: GroupName, key: MessageKey, rest: Rest): Promise<void>;

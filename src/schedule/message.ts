@@ -17,6 +17,7 @@ import { formatInstant } from '../platform/clock/clock.ts';
 import { DomainError } from '../platform/errors/domain-error.ts';
 import type { Brand } from '../platform/ids/brand.ts';
 import type { Template } from './content.ts';
+import type { Finding } from './finding.ts';
 import type { LocalDelivery } from './local-delivery.ts';
 import type { MeantTime } from './meant-time.ts';
 import type { MessageTags } from './message-tags.ts';
@@ -164,6 +165,10 @@ export interface Message {
   /** What had happened when somebody resumed it after a brake: the next brake judges what came after. Absent: all of it. */
   readonly brakeFrom: BrakeCounts | undefined;
   readonly attempts: Attempts;
+  /** What is wrong with its content. */
+  readonly contentFindings: readonly Finding[];
+  /** What was wrong with its sender, its group and its audience when it was last looked at, shortly before it began. */
+  readonly sendingFindings: readonly Finding[];
 }
 
 /** What ties a message to its content: whatever is read must have this hash. */

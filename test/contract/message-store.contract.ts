@@ -864,6 +864,37 @@ export function describeMessageStore(openEngine: OpenEngine): void {
       });
     });
 
+    describe('noteFindings', () => {
+      const FINDING = { rule: 'spf', result: 'fail', detail: 'There is none.', source: 'RFC 7208' } as const;
+      const ANOTHER = { ...FINDING, rule: 'quota', result: 'warn' } as const;
+
+      it('keeps the findings of the last look, and leaves content, version and lease', async () => {
+        const contentFindings = [{ ...FINDING, rule: 'links' }];
+        const { key, ...sending } = await startSending(engine, { contentFindings });
+
+        await engine.messages.noteFindings(GROUP, key, [FINDING, ANOTHER]);
+        await engine.messages.noteFindings(GROUP, key, [ANOTHER]);
+        const noted = await engine.messages.find(GROUP, key);
+        const changed = await engine.messages.change(GROUP, key, sending.version, { contentFindings: [] });
+        await engine.messages.noteFindings(GROUP, key, []);
+
+        expect(noted).toEqual({ ...sending, key, contentFindings, sendingFindings: [ANOTHER] });
+        expect(changed).toMatchObject({ contentFindings: [], sendingFindings: [ANOTHER] });
+        expect(await engine.messages.find(GROUP, key)).toEqual({ ...changed, sendingFindings: [] });
+      });
+
+      it('does nothing where there is no such message', async () => {
+        const { key } = await schedule(engine);
+        const absent = newMessageKey();
+
+        await engine.messages.noteFindings(OTHER, key, [FINDING]);
+        await engine.messages.noteFindings(GROUP, absent, [FINDING]);
+
+        expect((await engine.messages.find(GROUP, key))?.sendingFindings).toEqual([]);
+        expect(await engine.messages.find(GROUP, absent)).toBeUndefined();
+      });
+    });
+
     describe('rest', () => {
       it('ends the lease and sets the next wake', async () => {
         const claimed = await startSending(engine);

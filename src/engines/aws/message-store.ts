@@ -19,6 +19,7 @@ import {
   type SeriesCondition,
   type Waking,
 } from '../../schedule/message-store.ts';
+import { encodeFindings, type Finding } from '../../schedule/finding.ts';
 import { encodeTags } from '../../schedule/message-tags.ts';
 import { isMessageKey, type Message, type MessageKey, MessageNotFoundError } from '../../schedule/message.ts';
 import { AwsClients } from './aws-clients.ts';
@@ -50,6 +51,7 @@ import { seriesItemKey, toSeriesItem } from './series-item.ts';
 import { callAws, transact, type TransactItem } from './transact.ts';
 
 const notThere = 'attribute_not_exists(message_key)';
+const isThere = 'attribute_exists(message_key)';
 const versionRead = 'version = :version';
 const leaseOfToken = 'lease_token = :token';
 
@@ -192,6 +194,15 @@ export class AwsMessageStore extends MessageStore {
       .require(versionRead, { ':version': expectedVersion })
       .require('#status = :scheduled', { ':scheduled': 'scheduled' }, ['status']);
     await this.#update(group, key, update);
+  }
+
+  override async noteFindings(
+    group: GroupName,
+    key: MessageKey,
+    findings: readonly Finding[],
+  ): Promise<void> {
+    const noted = { sending_findings: encodeFindings(findings) };
+    await this.#update(group, key, setAll(new ItemUpdate(), noted).require(isThere));
   }
 
   /** A second run finds no lease any more, and does nothing. */

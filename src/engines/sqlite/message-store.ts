@@ -19,6 +19,7 @@ import {
   type LocalDelivery,
 } from '../../schedule/local-delivery.ts';
 import { decodeMeant, encodeMeant, type MeantTime } from '../../schedule/meant-time.ts';
+import { decodeFindings, encodeFindings, type Finding } from '../../schedule/finding.ts';
 import { decodeTags, encodeTags } from '../../schedule/message-tags.ts';
 import {
   ContentDamagedError,
@@ -152,7 +153,7 @@ export class SqliteMessageStore extends MessageStore {
            content_bytes = :bytes, tags = :tags, status = :status, reason = :reason, schedule_on = :scheduleOn,
            meant = :meant, tzdata = :tzdata, followed_at = :followedAt,
            due_at = :dueAt, local_delivery = :localDelivery, expires_at = :expiresAt, on_missed = :onMissed, on_unknown = :onUnknown, version = :version,
-           wake_at = :wakeAt, lease_token = NULL, lease_until = NULL,
+           wake_at = :wakeAt, lease_token = NULL, lease_until = NULL, content_findings = :contentFindings,
            retry_outcomes = :retryOutcomes, retried_through = :retriedThrough,
            looked_at = :lookedAt, brake_handed_over = :brakeHandedOver, brake_bounced = :brakeBounced, brake_complained = :brakeComplained
          WHERE message_key = :key`,
@@ -222,6 +223,15 @@ export class SqliteMessageStore extends MessageStore {
     });
   }
 
+  override noteFindings(group: GroupName, key: MessageKey, findings: readonly Finding[]): Promise<void> {
+    return this.database.write(() => {
+      this.database.run(
+        'UPDATE messages SET sending_findings = :findings WHERE message_key = :key AND group_name = :group',
+        { group, key, findings: encodeFindings(findings) ?? null },
+      );
+    });
+  }
+
   override rest(group: GroupName, key: MessageKey, { token, wakeAt, lookedAt }: Rest): Promise<void> {
     return this.database.write(() => {
       this.database.run(
@@ -247,8 +257,8 @@ export class SqliteMessageStore extends MessageStore {
          message_key, group_name, subject, from_mailbox, reply_to, template, content_sha256, content_bytes, tags,
          status, reason, schedule_on, meant, tzdata, series_key, occurrence,
          followed_at, due_at, local_delivery, message_added, expires_at,
-         on_missed, on_unknown, version, wake_at)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+         on_missed, on_unknown, version, wake_at, content_findings)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
        ON CONFLICT DO NOTHING`,
       [
         message.key,
@@ -276,6 +286,7 @@ export class SqliteMessageStore extends MessageStore {
         its.onUnknown,
         its.version,
         its.wakeAt,
+        its.contentFindings,
       ],
     );
     return inserted === 1;
@@ -339,7 +350,7 @@ function toWaking(row: Row): Waking {
 type Changeable =
   | ('subject' | 'from' | 'replyTo' | 'template' | 'sha256' | 'bytes' | 'tags' | 'status' | 'reason')
   | ('scheduleOn' | 'meant' | 'tzdata' | 'followedAt' | 'dueAt' | 'localDelivery' | 'expiresAt')
-  | ('onMissed' | 'onUnknown' | 'version' | 'wakeAt');
+  | ('onMissed' | 'onUnknown' | 'version' | 'wakeAt' | 'contentFindings');
 
 function changeable(message: Message): Readonly<Record<Changeable, string | number | null>> {
   return {
@@ -363,6 +374,7 @@ function changeable(message: Message): Readonly<Record<Changeable, string | numb
     onUnknown: message.onUnknown,
     version: message.version,
     wakeAt: message.wakeAt?.epochMilliseconds ?? null,
+    contentFindings: encodeFindings(message.contentFindings) ?? null,
   };
 }
 
@@ -430,6 +442,8 @@ function toMessage(row: Row): Message {
       lastAcceptedAt: optionalInstant(row, 'last_accepted_at'),
       lastDueAt: optionalInstant(row, 'last_due_at'),
     },
+    contentFindings: decodeFindings(optionalText(row, 'content_findings')),
+    sendingFindings: decodeFindings(optionalText(row, 'sending_findings')),
   };
 }
 

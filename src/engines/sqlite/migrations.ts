@@ -316,6 +316,10 @@ const MIGRATIONS: readonly string[] = [
   ) STRICT, WITHOUT ROWID;
   CREATE INDEX confirmations_due ON confirmations (due_at);
   `,
+  `
+  ALTER TABLE messages ADD COLUMN content_findings TEXT; -- JSON: what is wrong with the content; absent where nothing is
+  ALTER TABLE messages ADD COLUMN sending_findings TEXT; -- JSON: what else the preflight found before it began; likewise
+  `,
 ];
 
 /** Brings the schema up to date; a second run does nothing. Throws on a file that a newer Belfry wrote. */

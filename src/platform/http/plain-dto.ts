@@ -101,11 +101,15 @@ function propertyOf(dtoClass: Type<object>, name: string, metadata: readonly Val
 
 /** What ValidateIf and IsOptional were given. */
 function conditionOf({ constraints }: ValidationMetadata): Rule {
-  const [condition]: readonly unknown[] = constraints;
+  const given: readonly unknown[] = constraints;
+  const condition = given[0];
   if (typeof condition !== 'function') {
     throw new TypeError('A condition of class-validator is no function.');
   }
-  return (dto, value) => Reflect.apply(condition, undefined, [dto, value]);
+  return (dto, value) => {
+    const applies: unknown = Reflect.apply(condition, undefined, [dto, value]);
+    return applies;
+  };
 }
 
 function rulesOf(dtoClass: Type<object>, metadata: ValidationMetadata): readonly Rule[] {
