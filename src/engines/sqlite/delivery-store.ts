@@ -483,24 +483,25 @@ export class SqliteDeliveryStore extends DeliveryStore {
 
   #writeDelivery(messageKey: MessageKey, delivery: Delivery): void {
     // An outcome is final: whoever would write a second one has worked without the lease.
-    const written = this.database.run(
+    const written = this.database.runInPlace(
       `INSERT INTO deliveries (message_key, subscriber, email, outcome, at, attempt, unknown_attempts, provider_id, reason, heard)
-       VALUES (:messageKey, :key, :email, :outcome, :at, :attempt, :unknownAttempts, :providerId, :reason, :heard)
-       ON CONFLICT DO UPDATE SET outcome = :outcome, at = :at, attempt = :attempt, unknown_attempts = :unknownAttempts,
-         provider_id = :providerId, reason = :reason, heard = :heard
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+       ON CONFLICT DO UPDATE SET outcome = excluded.outcome, at = excluded.at, attempt = excluded.attempt,
+         unknown_attempts = excluded.unknown_attempts, provider_id = excluded.provider_id, reason = excluded.reason,
+         heard = excluded.heard
        WHERE outcome IS NULL`,
-      {
+      [
         messageKey,
-        key: delivery.key,
-        email: delivery.email,
-        outcome: delivery.outcome ?? null,
-        at: delivery.at.epochMilliseconds,
-        attempt: delivery.attempt,
-        unknownAttempts: delivery.unknownAttempts,
-        providerId: delivery.providerId ?? null,
-        reason: delivery.reason ?? null,
-        heard: heardColumn(delivery),
-      },
+        delivery.key,
+        delivery.email,
+        delivery.outcome ?? null,
+        delivery.at.epochMilliseconds,
+        delivery.attempt,
+        delivery.unknownAttempts,
+        delivery.providerId ?? null,
+        delivery.reason ?? null,
+        heardColumn(delivery),
+      ],
     );
     if (written !== 1) {
       throw new Error(`A delivery of message ${messageKey} has an outcome already.`);
