@@ -316,6 +316,12 @@ const MIGRATIONS: readonly string[] = [
   ) STRICT, WITHOUT ROWID;
   CREATE INDEX confirmations_due ON confirmations (due_at);
   `,
+  `
+  -- Sparse, as messages_due: whether anybody was erased is asked for each chunk of an import.
+  CREATE INDEX suppressions_erased ON suppressions (reason) WHERE reason = 'erased';
+  ALTER TABLE imports ADD COLUMN ask_to_confirm INTEGER NOT NULL DEFAULT 0; -- of those of before, nobody was told that it would
+  ALTER TABLE import_results ADD COLUMN positions BLOB; -- of the rows in the file; those from first_row on where null
+  `,
 ];
 
 /** Brings the schema up to date; a second run does nothing. Throws on a file that a newer Belfry wrote. */
