@@ -164,6 +164,8 @@ export function workerPermissions(scope: PermissionScope): readonly PolicyStatem
       [...identities(scope), sesArn('configuration-set', scope.configurationSet)],
       ['ses:SendBulkEmail', 'ses:SendBulkTemplatedEmail', 'ses:SendEmail', 'ses:SendRawEmail'],
     ),
+    // Whether a message that comes up may be sent so.
+    allow('Senders', identities(scope), ['ses:GetEmailIdentity']),
     // Rate and quota, which are the account's: IAM knows no smaller resource for it.
     allow('MailQuota', ['*'], ['ses:GetAccount']),
   ];

@@ -5,6 +5,7 @@ import { Log } from '../platform/logging/log.ts';
 import { Channel } from './channels/channel.ts';
 import { ConfirmationSender } from './confirmation-sender.ts';
 import { DueScanner } from './due-scanner.ts';
+import { PreflightWatch } from './preflight/preflight-watch.ts';
 import { Pacer } from './rate/pacer.ts';
 import { Worker } from './worker.ts';
 
@@ -15,6 +16,7 @@ export class DeliveryRunner implements OnApplicationBootstrap, BeforeApplication
     private readonly scanner: DueScanner,
     private readonly worker: Worker,
     private readonly confirmations: ConfirmationSender,
+    private readonly watch: PreflightWatch,
     private readonly channel: Channel,
     private readonly pacer: Pacer,
     private readonly shutdown: Shutdown,
@@ -28,6 +30,7 @@ export class DeliveryRunner implements OnApplicationBootstrap, BeforeApplication
       this.scanner.start();
       this.worker.start();
       this.confirmations.start();
+      this.watch.start();
     }
   }
 
@@ -39,7 +42,12 @@ export class DeliveryRunner implements OnApplicationBootstrap, BeforeApplication
   }
 
   async #stop(): Promise<void> {
-    await Promise.all([this.scanner.stop(), this.worker.stopped(), this.confirmations.stop()]);
+    await Promise.all([
+      this.scanner.stop(),
+      this.worker.stopped(),
+      this.confirmations.stop(),
+      this.watch.stop(),
+    ]);
     await this.channel.close();
   }
 }

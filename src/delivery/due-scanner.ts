@@ -24,6 +24,7 @@ import { formatDuration } from '../schedule/schedule-time.ts';
 import { SeriesService } from '../schedule/series.service.ts';
 import { WakeSignal } from '../schedule/wake-signal.ts';
 import { ZoneRules } from '../schedule/zone-rules.ts';
+import { BeginSignal } from './begin-signal.ts';
 import { DeliveryMetrics } from './delivery-metrics.ts';
 import { Dispatcher } from './dispatcher.ts';
 import { newToken } from './lease.ts';
@@ -63,6 +64,7 @@ export class DueScanner {
     private readonly rules: ZoneRules,
     private readonly dispatcher: Dispatcher,
     private readonly wakes: WakeSignal,
+    private readonly begins: BeginSignal,
     private readonly metrics: DeliveryMetrics,
     private readonly clock: Clock,
     private readonly settings: Settings,
@@ -209,6 +211,7 @@ export class DueScanner {
     }
     if (message.status === 'scheduled') {
       this.metrics.observeLateness(claimed, now);
+      this.begins.announce(claimed);
     }
     await this.dispatcher.dispatch(claimed, token);
   }

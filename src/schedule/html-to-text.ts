@@ -5,7 +5,7 @@ import { compile } from 'html-to-text';
  * with the square of its depth: 1 MB of `<div>` takes 12 s, during which nothing else runs, and then the stack overflows. With this
  * limit the worst that was found (`<ul><li>` without an end) takes 0.3 s. Gmail cuts whatever is longer than 102 KB anyway.
  */
-const MAX_HTML_LENGTH = 128 * 1024;
+export const MAX_HTML_LENGTH = 128 * 1024;
 // Deeper than tables in tables in tables of any newsletter; what lies deeper is left out.
 const MAX_DEPTH = 64;
 
@@ -27,6 +27,11 @@ const convert = compile({
     { selector: 'head', format: 'skip' },
   ],
 });
+
+/** True of a text that says more than that the mail is in HTML. */
+export function isText(text: string): boolean {
+  return !text.startsWith(INSTEAD);
+}
 
 /** The plain-text part for a mail that has only HTML; a sentence that says so where the HTML is too large or too deep to convert, or has no text. */
 export function htmlToText(html: string): string {

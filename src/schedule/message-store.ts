@@ -1,5 +1,6 @@
 import type { GroupName } from '../groups/group.ts';
 import type { SealedContent } from './content.ts';
+import type { Finding } from './finding.ts';
 import type { Message, MessageKey, MessageStatus } from './message.ts';
 import type { SeriesKey } from './occurrence.ts';
 import type { Series } from './series.ts';
@@ -29,6 +30,14 @@ export type CreateResult =
 export interface SeriesCondition {
   readonly kind: 'new' | 'unchanged';
   readonly series: Series;
+}
+
+/** What may go with a message that is stored. */
+export interface CreateTerms {
+  readonly idempotency?: Idempotency | undefined;
+  readonly series?: SeriesCondition | undefined;
+  /** The caller has found the group just before, so nobody need look for it before the message is stored; afterwards somebody does in any case. */
+  readonly isGroupFound?: boolean;
 }
 
 /** In order of `scheduleOn`, then key. */
@@ -64,6 +73,7 @@ export type MessageChange = Partial<
     | 'wakeAt'
     | 'retry'
     | 'brakeFrom'
+    | 'contentFindings'
   >
 >;
 
@@ -97,12 +107,7 @@ export abstract class MessageStore {
    * A second run with the same idempotency key stores nothing; nor does one with the same message key.
    * A new series is stored with the message, and with the same content: both or neither.
    */
-  abstract create(
-    message: Message,
-    content: SealedContent,
-    idempotency?: Idempotency,
-    series?: SeriesCondition,
-  ): Promise<CreateResult>;
+  abstract create(message: Message, content: SealedContent, terms?: CreateTerms): Promise<CreateResult>;
 
   abstract find(group: GroupName, key: MessageKey): Promise<Message | undefined>;
 
@@ -151,6 +156,12 @@ export abstract class MessageStore {
     expectedVersion: number,
     wakeAt: Temporal.Instant,
   ): Promise<void>;
+
+  /**
+   * Keeps what was found of the message's sending, instead of what was found before; version and lease stay, whoever has it. Does nothing
+   * where there is no such message, and a second run changes nothing.
+   */
+  abstract noteFindings(group: GroupName, key: MessageKey, findings: readonly Finding[]): Promise<void>;
 
   /** Ends the lease and sets the next wake. Does nothing where the token is not the lease's any more. */
   abstract rest(group: GroupName, key: MessageKey, rest: Rest): Promise<void>;

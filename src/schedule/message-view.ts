@@ -149,6 +149,12 @@ class WarningView {
 
   @ApiProperty({ example: 'It is stored and does not go out by itself. POST …/resume sends it.' })
   readonly detail!: string;
+
+  @ApiPropertyOptional({
+    description: 'Of a finding of the preflight, whose rule the code is: where the rule is written.',
+    example: 'RFC 7208, 4.5',
+  })
+  readonly source?: string;
 }
 
 class MoveView {
@@ -327,7 +333,11 @@ export class MessageView {
   })
   readonly version!: number;
 
-  @ApiProperty({ type: [WarningView], description: 'What somebody should look at, and what to do.' })
+  @ApiProperty({
+    type: [WarningView],
+    description:
+      'What somebody should look at, and what to do: of its status, of its content from the start, and, from a quarter of an hour before it begins, what the preflight found.',
+  })
   readonly warnings!: readonly WarningView[];
 }
 
@@ -401,7 +411,7 @@ export function viewMessage(
     on_missed: message.onMissed,
     on_unknown: message.onUnknown,
     version: message.version,
-    warnings: [...statusWarnings(message), ...setAsideWarnings(message)],
+    warnings: [...statusWarnings(message), ...setAsideWarnings(message), ...findingWarnings(message)],
   };
 }
 
@@ -512,6 +522,14 @@ function setAsideWarnings({ group, key, dispatch }: Message): readonly WarningVi
           detail: `GET ${path}/batches?state=set_aside says which batches failed and why; POST ${path}/retry tries them again.`,
         },
       ];
+}
+
+function findingWarnings({ contentFindings, sendingFindings }: Message): readonly WarningView[] {
+  return [...contentFindings, ...sendingFindings].map(({ rule, detail, source }) => ({
+    code: rule,
+    detail,
+    source,
+  }));
 }
 
 /** What mail providers want of bulk mail, and this one will not have. */

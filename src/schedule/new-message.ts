@@ -58,6 +58,8 @@ export function newMessage(
     feedback: { delivered: 0, bounced: 0, complained: 0 },
     brakeFrom: undefined,
     attempts: { firstAt: undefined, lastAt: undefined, lastAcceptedAt: undefined, lastDueAt: undefined },
+    contentFindings: [],
+    sendingFindings: [],
     ...placeInTime({ dueAt: scheduleOn, onMissed, expiresAt, occurrence, localDelivery, time }, now, graceMs),
   };
 }

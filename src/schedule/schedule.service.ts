@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { GroupStore } from '../groups/group-store.ts';
 import type { GroupName } from '../groups/group.ts';
@@ -9,6 +9,7 @@ import { DomainError } from '../platform/errors/domain-error.ts';
 import { VersionMismatchError } from '../platform/errors/version-mismatch-error.ts';
 import { Tracing } from '../platform/tracing/tracing.ts';
 import { compileContent } from './compiled-content.ts';
+import { contentFindings } from './content-rules.ts';
 import {
   type Content,
   ContentTooLargeError,
@@ -108,7 +109,7 @@ export class ScheduleService {
     const content = this.seal(draft);
     const seal = sealOf(content, draft.template);
     const series = draft.repeat && newSeries(group, draft, draft.repeat, { seal, rules: this.rules, now });
-    const message = series
+    const placed = series
       ? occurrenceMessage(series, this.rules, now, this.settings.missedGraceMs)
       : newMessage(
           { ...draft, ...(await this.#timesOf(group, draft, now)), group },
@@ -116,6 +117,7 @@ export class ScheduleService {
           now,
           this.settings.missedGraceMs,
         );
+    const message = { ...placed, contentFindings: contentFindings(draft) };
     const audience = await this.groups.find(group);
     const plan = message.localDelivery && (await this.planner.plan(message));
     const answer = JSON.stringify(answerScheduled(message, audience, this.settings.publicUrl, plan));
@@ -131,7 +133,12 @@ export class ScheduleService {
           };
     const result = await this.tracing.run(
       { trace: traceOf(message.key), name: 'message.schedule', isRoot: true, attributes: { group } },
-      () => this.messages.create(message, content, idempotency, series && { kind: 'new', series }),
+      () =>
+        this.messages.create(message, content, {
+          idempotency,
+          series: series && { kind: 'new', series },
+          isGroupFound: audience !== undefined,
+        }),
     );
 
     switch (result.kind) {
@@ -184,15 +191,17 @@ export class ScheduleService {
       if (times || 'expiresAt' in redraft) {
         requireExpiryAfterTime(after.scheduleOn, after.expiresAt, now);
       }
-      const content = touchesContent(redraft)
-        ? this.seal({ ...(await this.#readContent(message)), ...redraft })
+      const revised = touchesContent(redraft)
+        ? { ...(await this.#readContent(message)), ...redraft }
         : undefined;
+      const content = revised && this.seal(revised);
       return {
         content,
         change: {
           ...pick(redraft),
           tags: messageTags(after),
           ...(content && { content: sealOf(content, redraft.template ?? message.content.template) }),
+          ...(revised && { contentFindings: contentFindings(revised) }),
           ...times,
           ...(times && { dueAt: times.scheduleOn, occurrence: withoutFollower(message) }),
           ...(times &&
@@ -496,5 +505,5 @@ function fingerprint(draft: Draft, content: SealedContent): string {
     draft.onUnknown,
     ...(repeat === undefined ? [] : [repeat]),
   ];
-  return createHash('sha256').update(parts.map(String).join(' ')).digest('hex');
+  return hash('sha256', parts.map(String).join(' '), 'hex');
 }

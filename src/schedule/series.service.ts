@@ -4,6 +4,7 @@ import { Clock, isReached } from '../platform/clock/clock.ts';
 import { Settings } from '../platform/config/settings.ts';
 import { InvalidInputError, StoreUnavailableError } from '../platform/errors/domain-error.ts';
 import { VersionMismatchError } from '../platform/errors/version-mismatch-error.ts';
+import { contentFindings } from './content-rules.ts';
 import { openContent, type SealedContent } from './content.ts';
 import { resolveMeant } from './meant-time.ts';
 import { MessageStore } from './message-store.ts';
@@ -254,13 +255,14 @@ export class SeriesService {
 
   /** False where the series has changed since it was read, and with it what is to be made. */
   async #ensureMade(series: Series, now: Temporal.Instant): Promise<boolean> {
-    const made = occurrenceMessage(series, this.rules, now, this.settings.missedGraceMs);
-    if (await this.messages.find(series.group, made.key)) {
+    const placed = occurrenceMessage(series, this.rules, now, this.settings.missedGraceMs);
+    if (await this.messages.find(series.group, placed.key)) {
       return true;
     }
     const bytes = await this.series.readContent(series);
     const content = { bytes, sha256: series.content.sha256 };
-    const { kind } = await this.messages.create(made, content, undefined, { kind: 'unchanged', series });
+    const made = { ...placed, contentFindings: contentFindings(openContent(bytes)) };
+    const { kind } = await this.messages.create(made, content, { series: { kind: 'unchanged', series } });
     if (kind === 'created' && made.wakeAt) {
       this.wakes.announce({ kind: 'message', group: made.group, key: made.key, wakeAt: made.wakeAt });
     }

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { HttpAdapterHost } from '@nestjs/core';
 import { Links } from '../consent/links.ts';
+import { BeginSignal } from '../delivery/begin-signal.ts';
 import { BatchWorker } from '../delivery/batch-worker.ts';
 import { Brake } from '../delivery/brake.ts';
 import type { Mail } from '../delivery/channels/channel.ts';
@@ -126,7 +127,7 @@ export class Simulation {
       groups,
       queue,
       channel,
-      new MailMakers(messages, groups, links, new ReturnPaths(key, settings), settings),
+      new MailMakers(messages, groups, links, new ReturnPaths(key, settings), clock, settings),
       stopper,
       new Brake(stopper, settings),
       new Unpaced(new SqliteRateStore(database), groups, channel, shutdown, clock, settings, log),
@@ -147,6 +148,7 @@ export class Simulation {
       rules,
       dispatcher,
       wakes,
+      new BeginSignal(),
       metrics,
       clock,
       settings,

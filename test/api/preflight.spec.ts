@@ -1,8 +1,13 @@
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { MINUTE_MS } from '../../src/platform/clock/clock.ts';
+import { anInstant } from '../support/builders.ts';
 import { DnsServer, type Zone } from '../support/dns-server.ts';
 import { objectsAt, textAt } from '../support/json.ts';
+import { ManualClock } from '../support/manual-clock.ts';
 import { SesStandIn } from '../support/ses-stand-in.ts';
+import { SmtpSink } from '../support/smtp-sink.ts';
 import { startTestApp, type TestApp } from '../support/test-app.ts';
+import { until } from '../support/until.ts';
 
 const KEY = `v=DKIM1; k=rsa; p=${'A'.repeat(400)}`;
 const ZONE: Zone = {
@@ -42,6 +47,8 @@ interface Reading {
   readonly group?: object;
   readonly readers?: readonly string[];
 }
+
+const LIMIT_MS = 30_000;
 
 let groups = 0;
 async function preflight(
@@ -92,7 +99,7 @@ describe('POST …/schedule/{key}/preflight', () => {
     [
       'two SPF records, a revoked key, a DMARC record without a policy',
       'bad.example',
-      ['fail', 'fail', 'fail'],
+      ['fail', 'fail', 'warn'],
     ],
     ['an SPF record that lets anybody send, and nothing else', 'open.example', ['warn', 'fail', 'fail']],
     ['nothing', 'nothing.example', ['fail', 'fail', 'fail']],
@@ -188,5 +195,132 @@ describe('POST …/schedule/{key}/preflight', () => {
 
   it('is not found where there is no such message', async () => {
     expect((await app.request('POST', '/v1/groups/nobody/schedule/latest/preflight')).status).toBe(404);
+  });
+});
+
+describe('the warnings of a message', () => {
+  const LINK = { rule: 'links', detail: '1 links or images without TLS: http://example.com/x' };
+
+  async function warningsOf(of: TestApp, path: string): Promise<readonly string[]> {
+    const { body } = await of.request('GET', path);
+    return objectsAt(body, 'warnings').map(({ code }) => String(code));
+  }
+
+  async function startSending(
+    zone: Zone,
+  ): Promise<{ readonly sending: TestApp; readonly clock: ManualClock }> {
+    const server = await DnsServer.start(zone);
+    const sink = await SmtpSink.start();
+    const clock = new ManualClock(anInstant());
+    const sending = await startTestApp({
+      clock,
+      env: {
+        SMTP_URL: sink.url,
+        DNS_SERVERS: server.address,
+        DKIM_SELECTOR: 'mail',
+        PUBLIC_URL: 'https://belfry.example.com',
+      },
+    });
+    onTestFinished(async () => {
+      await sending.close();
+      await sink.close();
+      await server[Symbol.asyncDispose]();
+    });
+    return { sending, clock };
+  }
+
+  async function schedule(of: TestApp, minutes: number): Promise<string> {
+    const path = '/v1/groups/warned';
+    await of.request('PUT', path, { body: { postal_address: 'Tower Street 1' } });
+    await of.request('POST', `${path}/subscribers`, { body: { email: 'ada@example.com' } });
+    const { body } = await of.request('POST', `${path}/schedule`, {
+      body: {
+        subject: 'Hello',
+        body: '<p>Hello</p>',
+        from: 'news@good.example',
+        schedule_on: anInstant().epochMilliseconds + minutes * MINUTE_MS,
+      },
+    });
+    return `${path}/schedule/${textAt(body, 'key')}`;
+  }
+
+  it('say at once what is wrong with its content, and no longer once that is mended', async () => {
+    const path = '/v1/groups/content/schedule';
+    const body = {
+      subject: 'Hello',
+      body: '<a href="http://example.com/x">x</a>',
+      schedule_on: '2100-01-01T00:00Z',
+    };
+
+    const answer = await app.request('POST', path, { body });
+    const found = objectsAt((await app.request('GET', `${path}/latest`)).body, 'warnings');
+    await app.request('PATCH', `${path}/latest`, { body: { subject: 'Hello again' } });
+    const still = await warningsOf(app, `${path}/latest`);
+    await app.request('PATCH', `${path}/latest`, {
+      body: { body: `<p>${'long '.repeat(30_000)}</p>`, text: ' ' },
+    });
+
+    expect(objectsAt(answer.body, 'warnings')).toContainEqual(found[0]);
+    expect(found).toEqual([{ code: LINK.rule, detail: LINK.detail, source: 'RFC 9325, 3.2' }]);
+    expect(still).toEqual(['links']);
+    expect(await warningsOf(app, `${path}/latest`)).toEqual(['text-part', 'html-size']);
+  });
+
+  it('say of each occurrence of a series what is wrong with its content', async () => {
+    const path = '/v1/groups/weekly';
+    const repeat = { rrule: 'FREQ=WEEKLY;BYDAY=MO' };
+    const body = {
+      subject: 'Hello',
+      body: '<img src=http://example.com/x>',
+      schedule_on: '2099-01-05T09:00[Europe/Paris]',
+      repeat,
+    };
+    const { body: first } = await app.request('POST', `${path}/schedule`, { body });
+    const skip = `${path}/series/${textAt(first, 'series', 'key')}/skip`;
+    expect((await app.request('POST', skip, { body: {} })).status).toBe(200);
+    const made = await until('the next occurrence is made', LIMIT_MS, async () => {
+      const all = objectsAt((await app.request('GET', `${path}/schedule`)).body, 'items');
+      return all.length === 2 ? all : undefined;
+    });
+
+    const occurrences = made.map((one) => [one['status'], objectsAt(one, 'warnings')[0]?.['code']]);
+    expect(occurrences).toEqual([
+      ['cancelled', 'links'],
+      ['scheduled', 'links'],
+    ]);
+  });
+
+  it('say a quarter of an hour ahead what the preflight finds, and what it finds when the message begins', async () => {
+    const zone: Zone = {
+      'mail._domainkey.good.example': [KEY],
+      '_dmarc.good.example': ['v=DMARC1; p=reject'],
+    };
+    const { sending, clock } = await startSending(zone);
+    const path = await schedule(sending, 30);
+    const warned = (code: string, everyMs: number): Promise<readonly string[]> =>
+      until(`${code} is warned of`, LIMIT_MS, async () => {
+        clock.advance(everyMs);
+        const found = await warningsOf(sending, path);
+        return found.includes(code) ? found : undefined;
+      });
+
+    clock.advance(14 * MINUTE_MS);
+    const early = await warningsOf(sending, path);
+    clock.advance(6 * MINUTE_MS);
+    const ahead = await warned('spf', 5_000);
+    const { status: statusAhead } = (await sending.request('GET', path)).body;
+    zone['good.example'] = ['v=spf1 -all'];
+    delete zone['_dmarc.good.example'];
+    clock.advance(10 * MINUTE_MS);
+    const begun = await warned('dmarc', 1_000);
+
+    expect([early, ahead, statusAhead, begun]).toEqual([[], ['spf'], 'scheduled', ['dmarc']]);
+    expect((await sending.request('GET', path)).body['warnings']).toEqual([
+      {
+        code: 'dmarc',
+        detail: 'good.example has no DMARC record; Gmail and Yahoo want one of whoever sends in bulk.',
+        source: 'RFC 9989, 4.10; Google Email sender guidelines',
+      },
+    ]);
   });
 });

@@ -82,7 +82,7 @@ export function describeMessageStore(openEngine: OpenEngine): void {
     }
 
     function create(message: Message, idempotency: Idempotency): Promise<CreateResult> {
-      return engine.messages.create(message, aSealedContent(), idempotency);
+      return engine.messages.create(message, aSealedContent(), { idempotency });
     }
 
     beforeEach(async () => {
@@ -146,6 +146,15 @@ export function describeMessageStore(openEngine: OpenEngine): void {
         expect(group?.version).toBe(1);
       });
 
+      it('makes the group again that was removed since the caller found it', async () => {
+        await engine.groups.put(GROUP, groupSettings());
+        await engine.groups.remove(GROUP);
+
+        await engine.messages.create(aMessage(), aSealedContent(), { isGroupFound: true });
+
+        expect(await engine.groups.find(GROUP)).toMatchObject({ version: 1 });
+      });
+
       it('leaves a group that is there as it is', async () => {
         const { group } = await engine.groups.put(GROUP, groupSettings({ from: 'a@example.com' }));
 
@@ -172,13 +181,13 @@ export function describeMessageStore(openEngine: OpenEngine): void {
         const second = aMessage({ key: first.key, subject: 'Second', content: sealOf(content) });
         const idempotency = anIdempotency();
 
-        const creating = engine.messages.create(second, content, idempotency);
+        const creating = engine.messages.create(second, content, { idempotency });
 
         expect(await creating).toEqual({ kind: 'exists' });
         expect(await engine.messages.find(GROUP, first.key)).toEqual(first);
         expect((await engine.messages.readContent(first)).equals(aSealedContent().bytes)).toBe(true);
         // Nor is the idempotency key used up.
-        expect(await engine.messages.create(aMessage(), aSealedContent(), idempotency)).toEqual({
+        expect(await engine.messages.create(aMessage(), aSealedContent(), { idempotency })).toEqual({
           kind: 'created',
         });
       });
@@ -852,6 +861,37 @@ export function describeMessageStore(openEngine: OpenEngine): void {
         await engine.messages.postpone(GROUP, newMessageKey(), 1, wakeAt);
 
         expect([await read(engine, changed), await read(engine, claimed)]).toEqual(before);
+      });
+    });
+
+    describe('noteFindings', () => {
+      const FINDING = { rule: 'spf', result: 'fail', detail: 'There is none.', source: 'RFC 7208' } as const;
+      const ANOTHER = { ...FINDING, rule: 'quota', result: 'warn' } as const;
+
+      it('keeps the findings of the last look, and leaves content, version and lease', async () => {
+        const contentFindings = [{ ...FINDING, rule: 'links' }];
+        const { key, ...sending } = await startSending(engine, { contentFindings });
+
+        await engine.messages.noteFindings(GROUP, key, [FINDING, ANOTHER]);
+        await engine.messages.noteFindings(GROUP, key, [ANOTHER]);
+        const noted = await engine.messages.find(GROUP, key);
+        const changed = await engine.messages.change(GROUP, key, sending.version, { contentFindings: [] });
+        await engine.messages.noteFindings(GROUP, key, []);
+
+        expect(noted).toEqual({ ...sending, key, contentFindings, sendingFindings: [ANOTHER] });
+        expect(changed).toMatchObject({ contentFindings: [], sendingFindings: [ANOTHER] });
+        expect(await engine.messages.find(GROUP, key)).toEqual({ ...changed, sendingFindings: [] });
+      });
+
+      it('does nothing where there is no such message', async () => {
+        const { key } = await schedule(engine);
+        const absent = newMessageKey();
+
+        await engine.messages.noteFindings(OTHER, key, [FINDING]);
+        await engine.messages.noteFindings(GROUP, absent, [FINDING]);
+
+        expect((await engine.messages.find(GROUP, key))?.sendingFindings).toEqual([]);
+        expect(await engine.messages.find(GROUP, absent)).toBeUndefined();
       });
     });
 

@@ -2,14 +2,23 @@ import { randomUUID } from 'node:crypto';
 import { HttpAdapterHost } from '@nestjs/core';
 import pino from 'pino';
 import { Links } from '../../src/consent/links.ts';
+import { BeginSignal } from '../../src/delivery/begin-signal.ts';
 import { BatchWorker } from '../../src/delivery/batch-worker.ts';
 import { Brake } from '../../src/delivery/brake.ts';
 import { ReturnPaths } from '../../src/delivery/return-paths.ts';
-import { Channel, type Mail, type SendResult } from '../../src/delivery/channels/channel.ts';
+import {
+  Channel,
+  type ChannelName,
+  type Mail,
+  type SendResult,
+} from '../../src/delivery/channels/channel.ts';
 import { DeliveryMetrics } from '../../src/delivery/delivery-metrics.ts';
 import { Dispatcher } from '../../src/delivery/dispatcher.ts';
 import { DueScanner } from '../../src/delivery/due-scanner.ts';
 import { MailMakers } from '../../src/delivery/mail-maker.ts';
+import type { DomainRecords } from '../../src/delivery/preflight/domain-records.ts';
+import { Preflight } from '../../src/delivery/preflight/preflight.ts';
+import { PreflightWatch } from '../../src/delivery/preflight/preflight-watch.ts';
 import { MessageStopper } from '../../src/delivery/message-stopper.ts';
 import { Pacer } from '../../src/delivery/rate/pacer.ts';
 import { Worker } from '../../src/delivery/worker.ts';
@@ -35,7 +44,7 @@ type Answer = (mail: Mail, signal: AbortSignal) => SendResult | Promise<SendResu
 
 /** A channel that takes everything, unless it is told otherwise, and remembers it. */
 export class FakeChannel extends Channel {
-  override readonly name = 'outbox';
+  override readonly name: ChannelName = 'outbox';
   override readonly window: number;
   readonly taken: Mail[] = [];
   #answer: Answer = () => ({ kind: 'accepted', providerId: randomUUID() });
@@ -87,6 +96,9 @@ export class Belfry {
   readonly channel: FakeChannel;
   readonly brake: Brake;
   readonly suppressions: Suppressions;
+  readonly #begins = new BeginSignal();
+  readonly #makers: MailMakers;
+  readonly #settings: Settings;
 
   constructor(
     engine: Engine,
@@ -101,6 +113,7 @@ export class Belfry {
     const metrics = new DeliveryMetrics(new Metrics());
     const tracing = new Tracing(undefined);
     this.engine = engine;
+    this.#settings = settings;
     this.channel = channel;
     this.shutdown = new Shutdown(clock, settings, log);
     const planner = new Planner(groups, subscribers);
@@ -128,11 +141,13 @@ export class Belfry {
       rules,
       dispatcher,
       wakes,
+      this.#begins,
       metrics,
       clock,
       settings,
       log,
     );
+    this.#makers = new MailMakers(messages, groups, linksOf(settings), returnPaths, clock, settings);
     const batchWorker = new BatchWorker(
       messages,
       deliveries,
@@ -141,7 +156,7 @@ export class Belfry {
       groups,
       queue,
       channel,
-      new MailMakers(messages, groups, linksOf(settings), returnPaths, settings),
+      this.#makers,
       stopper,
       this.brake,
       new Pacer(engine.rates, groups, channel, this.shutdown, clock, settings, log),
@@ -153,6 +168,26 @@ export class Belfry {
       log,
     );
     this.worker = new Worker(queue, batchWorker, this.shutdown, clock, log);
+  }
+
+  /** What runs the preflight beside it, once it is started. */
+  watch(records: DomainRecords): PreflightWatch {
+    const { groups, subscribers, suppressions, messages, rates, clock } = this.engine;
+    const preflight = new Preflight(
+      this.#makers,
+      groups,
+      subscribers,
+      this.suppressions,
+      suppressions,
+      rates,
+      records,
+      this.channel,
+      new PublicUrl(this.#settings, new HttpAdapterHost()),
+      clock,
+      this.#settings,
+    );
+    const log = new Log(pino({ level: 'silent' }));
+    return new PreflightWatch(messages, preflight, this.#begins, this.channel, clock, log);
   }
 
   async subscribe(...emails: readonly string[]): Promise<void> {

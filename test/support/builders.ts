@@ -137,6 +137,8 @@ export function aMessage(overrides: Partial<Message> = {}): Message {
     feedback: { delivered: 0, bounced: 0, complained: 0 },
     brakeFrom: undefined,
     attempts: { firstAt: undefined, lastAt: undefined, lastAcceptedAt: undefined, lastDueAt: undefined },
+    contentFindings: [],
+    sendingFindings: [],
     ...overrides,
   };
 }

@@ -9,22 +9,33 @@ const NO_SUCH_NAME = 3;
 const SERVER_FAILURE = 2;
 const TTL_SECONDS = 60;
 
-/** The TXT records of a name; `failing`: the server cannot answer for it. */
-export type Zone = Readonly<Record<string, readonly string[] | 'failing'>>;
+/** The TXT records of a name; `failing`: the server cannot answer for it, `silent`: it never does. */
+export type Zone = Record<string, readonly string[] | 'failing' | 'silent'>;
 
 /** A DNS server for TXT records (RFC 1035, 4), on loopback. Names that are not in its zone do not exist. */
 export class DnsServer implements AsyncDisposable {
+  /** Of which names it was asked, in order. */
+  readonly asked: readonly string[];
   readonly #socket: Socket;
 
-  static async start(zone: Zone): Promise<DnsServer> {
+  /** @param zone may be changed meanwhile. */
+  static async start(zone: Readonly<Zone>): Promise<DnsServer> {
+    const asked: string[] = [];
     const socket = createSocket('udp4');
-    socket.on('message', (query, from) => socket.send(answer(query, zone), from.port, from.address));
+    socket.on('message', (query, from) => {
+      const { name } = readName(query);
+      asked.push(name);
+      if (zone[name] !== 'silent') {
+        socket.send(answer(query, zone), from.port, from.address);
+      }
+    });
     socket.bind(0, '127.0.0.1');
     await once(socket, 'listening');
-    return new DnsServer(socket);
+    return new DnsServer(socket, asked);
   }
 
-  private constructor(socket: Socket) {
+  private constructor(socket: Socket, asked: readonly string[]) {
+    this.asked = asked;
     this.#socket = socket;
   }
 
@@ -42,8 +53,8 @@ function answer(query: Buffer, zone: Zone): Buffer {
   const { name, end } = readName(query);
   const question = query.subarray(HEADER_BYTES, end + 4);
   const texts = zone[name];
-  const records = texts === undefined || texts === 'failing' ? [] : texts.map(txtRecord);
-  const code = texts === undefined ? NO_SUCH_NAME : texts === 'failing' ? SERVER_FAILURE : 0;
+  const records = typeof texts === 'object' ? texts.map(txtRecord) : [];
+  const code = texts === undefined ? NO_SUCH_NAME : typeof texts === 'string' ? SERVER_FAILURE : 0;
   const header = Buffer.alloc(HEADER_BYTES);
   header.writeUInt16BE(query.readUInt16BE(0), 0);
   header.writeUInt16BE(ANSWER | code, 2);

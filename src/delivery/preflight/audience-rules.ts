@@ -1,6 +1,6 @@
 import type { Group } from '../../groups/group.ts';
 import { formatInstant, later, plusMs, SECOND_MS } from '../../platform/clock/clock.ts';
-import { type Finding, finding } from './finding.ts';
+import { type Finding, finding } from '../../schedule/finding.ts';
 
 const recipientsRule = finding('recipients', 'Belfry: only active subscribers receive');
 const suppressedRule = finding('suppressed', 'Belfry: suppressed addresses are skipped');
@@ -16,7 +16,7 @@ export interface Audience {
   /** Of the group, who is on the suppression list. */
   readonly suppressed: {
     readonly count: number;
-    /** False where the list is longer than was looked at. */ readonly isAll: boolean;
+    /** False where both the group and the list are too long to look through. */ readonly isAll: boolean;
   };
   /** Mails that may still go within 24 hours; absent where there is no such limit, or it is not known. */
   readonly quotaLeft: number | undefined;
@@ -31,7 +31,7 @@ export function audienceFindings(audience: Audience): readonly Finding[] {
   const expected = Math.max(0, active - audience.suppressed.count);
   return [
     recipientsFinding(audience, active),
-    suppressedFinding(audience),
+    suppressedFinding(audience, active),
     quotaFinding(audience, expected),
     durationFinding(audience, expected),
   ];
@@ -46,11 +46,14 @@ function recipientsFinding({ group }: Audience, active: number): Finding {
   return recipientsRule('pass', `${active} active subscribers; ${others} others are skipped.`);
 }
 
-function suppressedFinding({ suppressed: { count, isAll } }: Audience): Finding {
-  const told = `${count} subscribers of the group are suppressed.`;
+function suppressedFinding({ suppressed: { count, isAll } }: Audience, active: number): Finding {
+  if (active > 0 && count >= active) {
+    return suppressedRule('warn', 'Everybody in the group is suppressed: nothing would be sent.');
+  }
+  const told = `${count} subscribers of the group are suppressed`;
   return isAll
-    ? suppressedRule('pass', told)
-    : suppressedRule('warn', `At least ${told} The suppression list is too long to look through here.`);
+    ? suppressedRule('pass', `${told}.`)
+    : suppressedRule('pass', `At least ${told}; group and list are too long to look through both.`);
 }
 
 function quotaFinding({ quotaLeft }: Audience, expected: number): Finding {

@@ -4,10 +4,10 @@ import { type GroupName, parseGroupName } from '../../groups/group.ts';
 import { GROUP_PARAM_DOCS, GroupParam } from '../../groups/params.ts';
 import { Needs } from '../../platform/auth/roles.ts';
 import { ApiProblems } from '../../platform/http/api-problems.ts';
+import { type Finding, PREFLIGHT_RESULTS, type PreflightResult } from '../../schedule/finding.ts';
 import { type MessageKey, MessageNotFoundError } from '../../schedule/message.ts';
 import { MESSAGE_PARAM_DOCS, MessageParam } from '../../schedule/params.ts';
 import { ScheduleService } from '../../schedule/schedule.service.ts';
-import { type Finding, PREFLIGHT_RESULTS, type PreflightResult } from './finding.ts';
 import { Preflight } from './preflight.ts';
 
 class FindingView {

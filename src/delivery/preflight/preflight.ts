@@ -1,28 +1,33 @@
 import { Injectable } from '@nestjs/common';
 import { GroupStore } from '../../groups/group-store.ts';
-import type { GroupName } from '../../groups/group.ts';
+import type { Group, GroupName } from '../../groups/group.ts';
 import { USUAL_MAILING } from '../../groups/mailing-settings.ts';
 import { SubscriberStore } from '../../groups/subscriber-store.ts';
-import { parseEmail, type Subscriber, subscriberKey } from '../../groups/subscriber.ts';
+import { parseEmail, type Subscriber, type SubscriberKey, subscriberKey } from '../../groups/subscriber.ts';
 import { SuppressionStore } from '../../groups/suppression-store.ts';
+import { Suppressions } from '../../groups/suppressions.ts';
 import { Clock } from '../../platform/clock/clock.ts';
 import { Settings } from '../../platform/config/settings.ts';
+import { PublicUrl } from '../../platform/http/public-url.ts';
 import { parseMailbox } from '../../platform/mail/mailbox.ts';
 import { RenderError } from '../../schedule/compiled-content.ts';
+import { type Finding, finding } from '../../schedule/finding.ts';
 import type { Message } from '../../schedule/message.ts';
 import { Channel, type Mail } from '../channels/channel.ts';
 import { MailMakers } from '../mail-maker.ts';
 import type { Quota } from '../rate/pace.ts';
 import { RateStore } from '../rate/rate-store.ts';
-import { audienceFindings } from './audience-rules.ts';
+import { type Audience, audienceFindings } from './audience-rules.ts';
 import { DomainRecords } from './domain-records.ts';
 import { domainFindings } from './domain-rules.ts';
-import { type Finding, finding } from './finding.ts';
-import { mailFindings } from './mail-rules.ts';
+import { mailFindings, type MailingFacts, mailingFindings } from './mail-rules.ts';
 import { providerFindings } from './provider-rules.ts';
 
 // Each is looked up in the group: some hundred milliseconds on DynamoDB.
 const SUPPRESSIONS_MAX = 500;
+// A smaller group is looked through instead, which takes a few reads for each page.
+const MEMBERS_MAX = 2_000;
+const MEMBERS_PAGE = 500;
 
 const template = finding('template', 'Belfry: a mail is made of the content as it would go out');
 const fromRule = finding('from-address', 'RFC 5322, 3.6.2');
@@ -34,10 +39,12 @@ export class Preflight {
     private readonly makers: MailMakers,
     private readonly groups: GroupStore,
     private readonly subscribers: SubscriberStore,
-    private readonly suppressions: SuppressionStore,
+    private readonly suppressions: Suppressions,
+    private readonly suppressed: SuppressionStore,
     private readonly rates: RateStore,
     private readonly records: DomainRecords,
     private readonly channel: Channel,
+    private readonly publicUrl: PublicUrl,
     private readonly clock: Clock,
     private readonly settings: Settings,
   ) {}
@@ -45,38 +52,36 @@ export class Preflight {
   /** @throws {ContentDamagedError} where the content is not what was scheduled. */
   async check(message: Message): Promise<readonly Finding[]> {
     const group = await this.groups.find(message.group);
-    const from = message.from ?? group?.from ?? this.settings.mailFrom;
-    const mailing = group ?? USUAL_MAILING;
-    const [ofSender, mail, suppressed, quota] = await Promise.all([
-      this.#senderFindings(from),
+    const [ofSender, mail, ofAudience] = await Promise.all([
+      this.senderFindings(this.#senderOf(message, group)),
       this.#sample(message),
-      this.#suppressed(message.group),
-      this.#quota(),
+      this.#audienceFindings(message, group),
     ]);
-    const rates = [this.settings.maxSendRate, group?.maxSendRate, quota?.rate].filter(
-      (rate) => rate !== undefined,
-    );
     return [
       ...ofSender,
-      ...('rule' in mail
-        ? [mail]
-        : mailFindings(mail, {
-            kind: mailing.kind,
-            postalAddress: mailing.postalAddress,
-            publicUrl: this.settings.publicUrl,
-          })),
-      ...audienceFindings({
-        group,
-        suppressed,
-        quotaLeft: quota?.left,
-        rate: rates.length === 0 ? undefined : Math.min(...rates),
-        dueAt: message.dueAt,
-        now: this.clock.now(),
-      }),
+      ...('rule' in mail ? [mail] : mailFindings(mail, this.#mailingFacts(group))),
+      ...ofAudience,
     ];
   }
 
-  async #senderFindings(from: string): Promise<readonly Finding[]> {
+  /**
+   * The same but for the content, which is not read: what may have changed since the message was scheduled.
+   * @param senderFindings of a sender; those of `this`, or what is remembered of them.
+   */
+  async checkSending(
+    message: Message,
+    senderFindings: (from: string) => Promise<readonly Finding[]>,
+  ): Promise<readonly Finding[]> {
+    const group = await this.groups.find(message.group);
+    const [ofSender, ofAudience] = await Promise.all([
+      senderFindings(this.#senderOf(message, group)),
+      this.#audienceFindings(message, group),
+    ]);
+    return [...ofSender, ...mailingFindings(this.#mailingFacts(group)), ...ofAudience];
+  }
+
+  /** What DNS and the provider say of a sender. Asks them anew at each call; never rejects. */
+  async senderFindings(from: string): Promise<readonly Finding[]> {
     const parse = parseMailbox(from);
     if (parse.kind === 'invalid') {
       return [fromRule('fail', parse.detail)];
@@ -106,26 +111,66 @@ export class Preflight {
     }
   }
 
-  async #suppressed(group: GroupName): Promise<{ readonly count: number; readonly isAll: boolean }> {
-    const listed = await this.suppressions.list({ after: undefined, limit: SUPPRESSIONS_MAX + 1 });
-    const looked = listed.slice(0, SUPPRESSIONS_MAX);
-    const found = await Promise.all(
-      looked.map(async ({ subscriber }) => this.subscribers.find(group, subscriber)),
+  #senderOf(message: Message, group: Group | undefined): string {
+    return message.from ?? group?.from ?? this.settings.mailFrom;
+  }
+
+  #mailingFacts(group: Group | undefined): MailingFacts {
+    const { kind, postalAddress } = group ?? USUAL_MAILING;
+    return { kind, postalAddress, linkBase: this.publicUrl.base };
+  }
+
+  async #audienceFindings(message: Message, group: Group | undefined): Promise<readonly Finding[]> {
+    const [suppressed, quota] = await Promise.all([this.#suppressedOf(message.group, group), this.#quota()]);
+    const rates = [this.settings.maxSendRate, group?.maxSendRate, quota?.rate].filter(
+      (rate) => rate !== undefined,
     );
+    return audienceFindings({
+      group,
+      suppressed,
+      quotaLeft: quota?.left,
+      rate: rates.length === 0 ? undefined : Math.min(...rates),
+      dueAt: message.dueAt,
+      now: this.clock.now(),
+    });
+  }
+
+  /** Looks through the group or through the list, whichever is shorter. */
+  async #suppressedOf(name: GroupName, group: Group | undefined): Promise<Audience['suppressed']> {
+    const active = group?.counts.active ?? 0;
+    const listed = await this.suppressed.list({ after: undefined, limit: SUPPRESSIONS_MAX + 1 });
+    if (active === 0 || listed.length === 0) {
+      return { count: 0, isAll: true };
+    }
+    if (active <= MEMBERS_MAX && (active <= listed.length || listed.length > SUPPRESSIONS_MAX)) {
+      return { count: await this.#countAmongMembers(name), isAll: true };
+    }
+    const looked = listed.slice(0, SUPPRESSIONS_MAX);
+    const found = await Promise.all(looked.map(({ subscriber }) => this.subscribers.find(name, subscriber)));
     return {
       count: found.filter((subscriber) => subscriber?.status === 'active').length,
       isAll: listed.length <= SUPPRESSIONS_MAX,
     };
   }
 
+  async #countAmongMembers(group: GroupName): Promise<number> {
+    let count = 0;
+    let after: SubscriberKey | undefined;
+    for (let looked = 0; looked < MEMBERS_MAX; looked += MEMBERS_PAGE) {
+      const page = { after, limit: MEMBERS_PAGE, status: 'active' } as const;
+      const members = await this.subscribers.list(group, page);
+      count += (await this.suppressions.findAmong(members.map(({ key }) => key))).size;
+      after = members.at(-1)?.key;
+      if (members.length < MEMBERS_PAGE) {
+        break;
+      }
+    }
+    return count;
+  }
+
   /** As a worker last read it. */
   async #quota(): Promise<Quota | undefined> {
-    return this.settings.mail === 'ses'
-      ? this.rates.change('channel/ses', (pace) => ({
-          pace: pace ?? { nextAt: this.clock.now(), lowered: undefined, quota: undefined },
-          answer: pace?.quota,
-        }))
-      : undefined;
+    return this.settings.mail === 'ses' ? (await this.rates.find('channel/ses'))?.quota : undefined;
   }
 }
 

@@ -1,5 +1,5 @@
 import type { Channel, SenderStanding } from '../channels/channel.ts';
-import { type Finding, finding } from './finding.ts';
+import { type Finding, finding } from '../../schedule/finding.ts';
 
 const identityRule = finding('ses-identity', 'SES Developer Guide, Verified identities');
 const accountRule = finding('ses-account', 'SES Developer Guide, Request production access');

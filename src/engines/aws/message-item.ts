@@ -8,6 +8,7 @@ import {
   type LocalDelivery,
 } from '../../schedule/local-delivery.ts';
 import { decodeMeant, encodeMeant, type MeantTime } from '../../schedule/meant-time.ts';
+import { decodeFindings, encodeFindings } from '../../schedule/finding.ts';
 import { decodeTags, encodeTags } from '../../schedule/message-tags.ts';
 import {
   type BrakeCounts,
@@ -49,7 +50,7 @@ import {
  * meant (JSON: the local time that schedule_on stands for), series_key with occurrence (its local time) and followed_at,
  * local_delivery (JSON), last_due_at, wake_at with scheduled_date, lease_token with lease_until, dispatch_begun_at, dispatched_through, looked_at, first_attempt_at,
  * last_attempt_at, last_accepted_at, retry_outcomes (with commas, perhaps none) with retried_through, the numbers of
- * FEEDBACK_ATTRIBUTES, and brake_handed_over with brake_bounced and brake_complained. `status` is a reserved word: expressions call it #status.
+ * FEEDBACK_ATTRIBUTES, brake_handed_over with brake_bounced and brake_complained, and content_findings and sending_findings (JSON). `status` is a reserved word: expressions call it #status.
  */
 
 /** Numbers that are always there, so that `SET a = a + :n` and `ADD` both do. */
@@ -126,6 +127,7 @@ export function changeableAttributes(message: Message): Record<string, string | 
     brake_handed_over: message.brakeFrom?.handedOver,
     brake_bounced: message.brakeFrom?.bounced,
     brake_complained: message.brakeFrom?.complained,
+    content_findings: encodeFindings(message.contentFindings),
   };
 }
 
@@ -162,6 +164,7 @@ export function toMessageItem(message: Message, now: Temporal.Instant): Item {
     last_attempt_at: message.attempts.lastAt?.epochMilliseconds,
     last_accepted_at: message.attempts.lastAcceptedAt?.epochMilliseconds,
     last_due_at: message.attempts.lastDueAt?.epochMilliseconds,
+    sending_findings: encodeFindings(message.sendingFindings),
   };
 }
 
@@ -221,6 +224,8 @@ export function toMessage(item: Item): Message {
       lastAcceptedAt: optionalInstant(item, 'last_accepted_at'),
       lastDueAt: optionalInstant(item, 'last_due_at'),
     },
+    contentFindings: decodeFindings(optionalText(item, 'content_findings')),
+    sendingFindings: decodeFindings(optionalText(item, 'sending_findings')),
   };
 }
 

@@ -10,6 +10,7 @@ import type { SealedContent } from '../../schedule/content.ts';
 import {
   type ClaimTerms,
   type CreateResult,
+  type CreateTerms,
   type Idempotency,
   type MessageChange,
   type MessagePage,
@@ -18,6 +19,7 @@ import {
   type SeriesCondition,
   type Waking,
 } from '../../schedule/message-store.ts';
+import { encodeFindings, type Finding } from '../../schedule/finding.ts';
 import { encodeTags } from '../../schedule/message-tags.ts';
 import { isMessageKey, type Message, type MessageKey, MessageNotFoundError } from '../../schedule/message.ts';
 import { AwsClients } from './aws-clients.ts';
@@ -25,7 +27,7 @@ import { AwsNames } from './aws-names.ts';
 import { ContentBucket, contentObject } from './content-bucket.ts';
 import { DueFinder } from './due-finder.ts';
 import { queryDue } from './due-query.ts';
-import { groupUpdate } from './group-store.ts';
+import { groupUpdate, readGroup } from './group-store.ts';
 import { ItemUpdate } from './item-update.ts';
 import { branded, integer, type Item, optionalText, text } from './item.ts';
 import { LowWaterMark } from './low-water-mark.ts';
@@ -49,6 +51,7 @@ import { seriesItemKey, toSeriesItem } from './series-item.ts';
 import { callAws, transact, type TransactItem } from './transact.ts';
 
 const notThere = 'attribute_not_exists(message_key)';
+const isThere = 'attribute_exists(message_key)';
 const versionRead = 'version = :version';
 const leaseOfToken = 'lease_token = :token';
 
@@ -81,14 +84,13 @@ export class AwsMessageStore extends MessageStore {
   override async create(
     message: Message,
     content: SealedContent,
-    idempotency?: Idempotency,
-    series?: SeriesCondition,
+    { idempotency, series, isGroupFound = false }: CreateTerms = {},
   ): Promise<CreateResult> {
     // S3 first: a record without content would be sent empty.
     await Promise.all([
       this.#content.put(message, content),
       series?.kind === 'new' && this.#content.putOfSeries(series.series, content),
-      this.#ensureGroup(message),
+      !isGroupFound && this.#ensureGroup(message),
     ]);
     const result = await this.#recordOrDiscard(message, idempotency, series);
     if (result.kind === 'created') {
@@ -192,6 +194,15 @@ export class AwsMessageStore extends MessageStore {
       .require(versionRead, { ':version': expectedVersion })
       .require('#status = :scheduled', { ':scheduled': 'scheduled' }, ['status']);
     await this.#update(group, key, update);
+  }
+
+  override async noteFindings(
+    group: GroupName,
+    key: MessageKey,
+    findings: readonly Finding[],
+  ): Promise<void> {
+    const noted = { sending_findings: encodeFindings(findings) };
+    await this.#update(group, key, setAll(new ItemUpdate(), noted).require(isThere));
   }
 
   /** A second run finds no lease any more, and does nothing. */
@@ -357,7 +368,7 @@ export class AwsMessageStore extends MessageStore {
 
   /** Reads first, because there mostly is one: a read costs a fifth of a write, and does not collide with others. A second run finds it. */
   async #ensureGroup({ group, addedAt }: Message): Promise<void> {
-    const item = await readItem(this.clients.dynamo, this.names.tables.groups, { group_name: group });
+    const item = await readGroup(this.clients, this.names, group);
     if (!item || 'removal' in item) {
       await transact(this.clients.dynamo, [groupUpdate(this.names, group, addedAt)]);
     }

@@ -22,6 +22,11 @@ export class AwsRateStore extends RateStore {
     super();
   }
 
+  override async find(key: RateKey): Promise<Pace | undefined> {
+    const item = await readItem(this.clients.dynamo, this.names.tables.messages, keyOf(key));
+    return item && toPace(item);
+  }
+
   override async change<Answer>(
     key: RateKey,
     change: (pace: Pace | undefined) => { readonly pace: Pace; readonly answer: Answer },

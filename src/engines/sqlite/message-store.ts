@@ -5,12 +5,12 @@ import { type SealedContent, sha256Hex, TEMPLATES } from '../../schedule/content
 import {
   type ClaimTerms,
   type CreateResult,
+  type CreateTerms,
   type Idempotency,
   type MessageChange,
   type MessagePage,
   MessageStore,
   type Rest,
-  type SeriesCondition,
   type Waking,
 } from '../../schedule/message-store.ts';
 import {
@@ -19,6 +19,7 @@ import {
   type LocalDelivery,
 } from '../../schedule/local-delivery.ts';
 import { decodeMeant, encodeMeant, type MeantTime } from '../../schedule/meant-time.ts';
+import { decodeFindings, encodeFindings, type Finding } from '../../schedule/finding.ts';
 import { decodeTags, encodeTags } from '../../schedule/message-tags.ts';
 import {
   ContentDamagedError,
@@ -53,8 +54,7 @@ export class SqliteMessageStore extends MessageStore {
   override create(
     message: Message,
     content: SealedContent,
-    idempotency?: Idempotency,
-    series?: SeriesCondition,
+    { idempotency, series }: CreateTerms = {},
   ): Promise<CreateResult> {
     return this.database.write(() => {
       const repeated = idempotency && this.#findRepeated(message, idempotency);
@@ -65,25 +65,7 @@ export class SqliteMessageStore extends MessageStore {
         return { kind: 'series-changed' };
       }
       ensureGroup(this.database, message.group, message.addedAt);
-      const inserted = this.database.run(
-        `INSERT INTO messages (
-           message_key, group_name, subject, from_mailbox, reply_to, template, content_sha256, content_bytes, tags, status,
-           reason, schedule_on, meant, tzdata, series_key, occurrence, followed_at, due_at, local_delivery, message_added, expires_at, on_missed,
-           on_unknown, version, wake_at)
-         VALUES (
-           :key, :group, :subject, :from, :replyTo, :template, :sha256, :bytes, :tags, :status,
-           :reason, :scheduleOn, :meant, :tzdata, :seriesKey, :occurrence, :followedAt, :dueAt, :localDelivery, :addedAt, :expiresAt, :onMissed, :onUnknown, :version, :wakeAt)
-         ON CONFLICT DO NOTHING`,
-        {
-          ...changeable(message),
-          key: message.key,
-          group: message.group,
-          seriesKey: message.occurrence?.series ?? null,
-          occurrence: message.occurrence?.local.toString() ?? null,
-          addedAt: message.addedAt.epochMilliseconds,
-        },
-      );
-      if (inserted === 0) {
+      if (!this.#insert(message)) {
         return { kind: 'exists' };
       }
       this.#writeContent(message.key, content);
@@ -171,7 +153,7 @@ export class SqliteMessageStore extends MessageStore {
            content_bytes = :bytes, tags = :tags, status = :status, reason = :reason, schedule_on = :scheduleOn,
            meant = :meant, tzdata = :tzdata, followed_at = :followedAt,
            due_at = :dueAt, local_delivery = :localDelivery, expires_at = :expiresAt, on_missed = :onMissed, on_unknown = :onUnknown, version = :version,
-           wake_at = :wakeAt, lease_token = NULL, lease_until = NULL,
+           wake_at = :wakeAt, lease_token = NULL, lease_until = NULL, content_findings = :contentFindings,
            retry_outcomes = :retryOutcomes, retried_through = :retriedThrough,
            looked_at = :lookedAt, brake_handed_over = :brakeHandedOver, brake_bounced = :brakeBounced, brake_complained = :brakeComplained
          WHERE message_key = :key`,
@@ -241,6 +223,15 @@ export class SqliteMessageStore extends MessageStore {
     });
   }
 
+  override noteFindings(group: GroupName, key: MessageKey, findings: readonly Finding[]): Promise<void> {
+    return this.database.write(() => {
+      this.database.run(
+        'UPDATE messages SET sending_findings = :findings WHERE message_key = :key AND group_name = :group',
+        { group, key, findings: encodeFindings(findings) ?? null },
+      );
+    });
+  }
+
   override rest(group: GroupName, key: MessageKey, { token, wakeAt, lookedAt }: Rest): Promise<void> {
     return this.database.write(() => {
       this.database.run(
@@ -256,6 +247,49 @@ export class SqliteMessageStore extends MessageStore {
         },
       );
     });
+  }
+
+  /** False where there is one of this key. */
+  #insert(message: Message): boolean {
+    const its = changeable(message);
+    const inserted = this.database.runInPlace(
+      `INSERT INTO messages (
+         message_key, group_name, subject, from_mailbox, reply_to, template, content_sha256, content_bytes, tags,
+         status, reason, schedule_on, meant, tzdata, series_key, occurrence,
+         followed_at, due_at, local_delivery, message_added, expires_at,
+         on_missed, on_unknown, version, wake_at, content_findings)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+       ON CONFLICT DO NOTHING`,
+      [
+        message.key,
+        message.group,
+        its.subject,
+        its.from,
+        its.replyTo,
+        its.template,
+        its.sha256,
+        its.bytes,
+        its.tags,
+        its.status,
+        its.reason,
+        its.scheduleOn,
+        its.meant,
+        its.tzdata,
+        message.occurrence?.series ?? null,
+        message.occurrence?.local.toString() ?? null,
+        its.followedAt,
+        its.dueAt,
+        its.localDelivery,
+        message.addedAt.epochMilliseconds,
+        its.expiresAt,
+        its.onMissed,
+        its.onUnknown,
+        its.version,
+        its.wakeAt,
+        its.contentFindings,
+      ],
+    );
+    return inserted === 1;
   }
 
   #find(group: GroupName, key: MessageKey): Message | undefined {
@@ -313,7 +347,12 @@ function toWaking(row: Row): Waking {
     : { ...found, kind, key: branded(row, 'key', isSeriesKey) };
 }
 
-function changeable(message: Message): Record<string, string | number | null> {
+type Changeable =
+  | ('subject' | 'from' | 'replyTo' | 'template' | 'sha256' | 'bytes' | 'tags' | 'status' | 'reason')
+  | ('scheduleOn' | 'meant' | 'tzdata' | 'followedAt' | 'dueAt' | 'localDelivery' | 'expiresAt')
+  | ('onMissed' | 'onUnknown' | 'version' | 'wakeAt' | 'contentFindings');
+
+function changeable(message: Message): Readonly<Record<Changeable, string | number | null>> {
   return {
     subject: message.subject,
     from: message.from ?? null,
@@ -335,6 +374,7 @@ function changeable(message: Message): Record<string, string | number | null> {
     onUnknown: message.onUnknown,
     version: message.version,
     wakeAt: message.wakeAt?.epochMilliseconds ?? null,
+    contentFindings: encodeFindings(message.contentFindings) ?? null,
   };
 }
 
@@ -402,6 +442,8 @@ function toMessage(row: Row): Message {
       lastAcceptedAt: optionalInstant(row, 'last_accepted_at'),
       lastDueAt: optionalInstant(row, 'last_due_at'),
     },
+    contentFindings: decodeFindings(optionalText(row, 'content_findings')),
+    sendingFindings: decodeFindings(optionalText(row, 'sending_findings')),
   };
 }
 

@@ -317,6 +317,10 @@ const MIGRATIONS: readonly string[] = [
   CREATE INDEX confirmations_due ON confirmations (due_at);
   `,
   `
+  ALTER TABLE messages ADD COLUMN content_findings TEXT; -- JSON: what is wrong with the content; absent where nothing is
+  ALTER TABLE messages ADD COLUMN sending_findings TEXT; -- JSON: what else the preflight found before it began; likewise
+  `,
+  `
   -- Sparse, as messages_due: whether anybody was erased is asked for each chunk of an import.
   CREATE INDEX suppressions_erased ON suppressions (reason) WHERE reason = 'erased';
   ALTER TABLE imports ADD COLUMN ask_to_confirm INTEGER NOT NULL DEFAULT 0; -- of those of before, nobody was told that it would

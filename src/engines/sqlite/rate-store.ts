@@ -11,6 +11,11 @@ export class SqliteRateStore extends RateStore {
     super();
   }
 
+  override async find(key: RateKey): Promise<Pace | undefined> {
+    const row = this.database.get('SELECT * FROM paces WHERE rate_key = :key', { key });
+    return row && toPace(row);
+  }
+
   override change<Answer>(
     key: RateKey,
     change: (pace: Pace | undefined) => { readonly pace: Pace; readonly answer: Answer },
