@@ -4,6 +4,7 @@ import { ConsentController } from './consent.controller.ts';
 import { ErasureController } from './erasure.controller.ts';
 import { Erasure } from './erasure.ts';
 import { GroupsController } from './groups.controller.ts';
+import { ImportAsker } from './imports/import-asker.ts';
 import { ImportRunner } from './imports/import-runner.ts';
 import { ImportSignal } from './imports/import-signal.ts';
 import { ImportWorker } from './imports/import-worker.ts';
@@ -33,6 +34,7 @@ import { Suppressions } from './suppressions.ts';
     Suppressions,
     ImportsService,
     ImportSignal,
+    ImportAsker,
     ImportWorker,
     ImportRunner,
   ],
