@@ -14,9 +14,10 @@ import { readSurroundings, surroundingsLine } from './frame/surroundings.ts';
 import { importFile } from './import.ts';
 import { punctual } from './punctual.ts';
 import { RESULTS, writeReport } from './report.ts';
+import { schedule } from './schedule.ts';
 
 // In the order of the report.
-const BENCHES: readonly Bench[] = [deliver, punctual, importFile];
+const BENCHES: readonly Bench[] = [schedule, deliver, punctual, importFile];
 
 const [asked = '', ...options] = process.argv.slice(2);
 const bench = BENCHES.find((each) => each.name === asked);

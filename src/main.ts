@@ -29,7 +29,7 @@ async function serve(): Promise<void> {
   app.useLogger(app.get(NestLogger));
   app.flushLogs();
   app.enableShutdownHooks(['SIGTERM', 'SIGINT'], { useProcessExit: true });
-  await configureServer(app);
+  configureServer(app);
   setupOpenApi(app, settings);
   await app.listen(settings.port, settings.host);
   announce(app, settings);

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { DomainError, type Fault } from '../platform/errors/domain-error.ts';
 
 export const TEMPLATES = ['none', 'liquid'] as const;
@@ -51,7 +51,7 @@ export function sealContent(content: Content): SealedContent {
 }
 
 export function sha256Hex(bytes: Buffer): string {
-  return createHash('sha256').update(bytes).digest('hex');
+  return hash('sha256', bytes, 'hex');
 }
 
 /**

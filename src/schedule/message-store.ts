@@ -32,6 +32,14 @@ export interface SeriesCondition {
   readonly series: Series;
 }
 
+/** What may go with a message that is stored. */
+export interface CreateTerms {
+  readonly idempotency?: Idempotency | undefined;
+  readonly series?: SeriesCondition | undefined;
+  /** The caller has found the group just before, so nobody need look for it before the message is stored; afterwards somebody does in any case. */
+  readonly isGroupFound?: boolean;
+}
+
 /** In order of `scheduleOn`, then key. */
 export interface MessagePage {
   readonly after: { readonly scheduleOn: Temporal.Instant; readonly key: MessageKey } | undefined;
@@ -99,12 +107,7 @@ export abstract class MessageStore {
    * A second run with the same idempotency key stores nothing; nor does one with the same message key.
    * A new series is stored with the message, and with the same content: both or neither.
    */
-  abstract create(
-    message: Message,
-    content: SealedContent,
-    idempotency?: Idempotency,
-    series?: SeriesCondition,
-  ): Promise<CreateResult>;
+  abstract create(message: Message, content: SealedContent, terms?: CreateTerms): Promise<CreateResult>;
 
   abstract find(group: GroupName, key: MessageKey): Promise<Message | undefined>;
 

@@ -4,6 +4,7 @@ import { Allow, ArrayMaxSize, IsIn, IsOptional, ValidateIf, ValidateNested } fro
 import { IsMailbox, MAILBOX_MAX_LENGTH } from '../platform/mail/mailbox.ts';
 import { IsText } from '../platform/http/is-plain-text.ts';
 import { ListQuery } from '../platform/http/list-query.ts';
+import { PlainDto } from '../platform/http/plain-dto.ts';
 import { InvalidInputError } from '../platform/errors/domain-error.ts';
 import { type Template, TEMPLATES } from './content.ts';
 import { IsScheduleTime } from './is-schedule-time.ts';
@@ -207,6 +208,7 @@ export class MessageFields {
 }
 
 /** What POST …/schedule takes. */
+@PlainDto()
 export class MessageBody extends MessageFields {
   @ApiProperty({ minLength: 1, maxLength: SUBJECT_MAX_LENGTH, example: 'Hello SLS workshop!' })
   @IsText({ min: 1, max: SUBJECT_MAX_LENGTH })

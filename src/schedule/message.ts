@@ -222,21 +222,32 @@ export class ContentDamagedError extends DomainError {
 
 const MESSAGE_KEY_PATTERN = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 
-// The part of a UUIDv7 that is its millisecond.
+// The part of a UUIDv7 that is its millisecond, and the part at its end that counts further within one.
 const MILLISECOND_LENGTH = 13;
+const COUNTER_LENGTH = 12;
+const COUNTER_END = 16 ** COUNTER_LENGTH;
 let lastKey = '';
 
 /** A key that no other message has, and that sorts behind those that this process made before in the same millisecond. */
 export function newMessageKey(): MessageKey {
-  let key: string = randomUUIDv7();
-  while (key < lastKey && key.slice(0, MILLISECOND_LENGTH) === lastKey.slice(0, MILLISECOND_LENGTH)) {
-    key = randomUUIDv7(); // within a millisecond they are random
-  }
-  lastKey = key;
+  const key = newKeyBehind(lastKey);
   if (!isMessageKey(key)) {
     throw new Error('randomUUIDv7 has made something that is no UUIDv7.');
   }
+  lastKey = key;
   return key;
+}
+
+/** Within a millisecond, the key before is counted further (RFC 9562, 6.2, method 2): its digits at the end are random, so there is room. */
+function newKeyBehind(last: string): string {
+  const key = randomUUIDv7();
+  if (key > last || key.slice(0, MILLISECOND_LENGTH) !== last.slice(0, MILLISECOND_LENGTH)) {
+    return key;
+  }
+  const counter = Number.parseInt(last.slice(-COUNTER_LENGTH), 16) + 1;
+  return counter === COUNTER_END
+    ? newKeyBehind(last) // once in a very long time; the next millisecond ends it
+    : last.slice(0, -COUNTER_LENGTH) + counter.toString(16).padStart(COUNTER_LENGTH, '0');
 }
 
 export function isMessageKey(text: string): text is MessageKey {

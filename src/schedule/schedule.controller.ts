@@ -97,7 +97,7 @@ export class ScheduleController {
     @Body() body: MessageBody,
     @Headers('idempotency-key') idempotencyKey: string | undefined,
     @Res({ passthrough: true }) reply: FastifyReply,
-  ): Promise<unknown> {
+  ): Promise<string> {
     const { key, answer } = await this.service.schedule(
       group,
       await readDraft(body, this.#timesIn(group), (scheduleOn, repeat) =>
@@ -105,8 +105,11 @@ export class ScheduleController {
       ),
       readIdempotencyKey(idempotencyKey),
     );
-    reply.header('location', `/v1/groups/${group}/schedule/${key}`).header('etag', etagOf(1));
-    return JSON.parse(answer);
+    reply
+      .header('location', `/v1/groups/${group}/schedule/${key}`)
+      .header('etag', etagOf(1))
+      .type('application/json');
+    return answer; // as it was stored for repetitions
   }
 
   @Post('preview-times')

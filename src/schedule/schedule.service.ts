@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { GroupStore } from '../groups/group-store.ts';
 import type { GroupName } from '../groups/group.ts';
@@ -133,7 +133,12 @@ export class ScheduleService {
           };
     const result = await this.tracing.run(
       { trace: traceOf(message.key), name: 'message.schedule', isRoot: true, attributes: { group } },
-      () => this.messages.create(message, content, idempotency, series && { kind: 'new', series }),
+      () =>
+        this.messages.create(message, content, {
+          idempotency,
+          series: series && { kind: 'new', series },
+          isGroupFound: audience !== undefined,
+        }),
     );
 
     switch (result.kind) {
@@ -500,5 +505,5 @@ function fingerprint(draft: Draft, content: SealedContent): string {
     draft.onUnknown,
     ...(repeat === undefined ? [] : [repeat]),
   ];
-  return createHash('sha256').update(parts.map(String).join(' ')).digest('hex');
+  return hash('sha256', parts.map(String).join(' '), 'hex');
 }

@@ -262,7 +262,7 @@ export class SeriesService {
     const bytes = await this.series.readContent(series);
     const content = { bytes, sha256: series.content.sha256 };
     const made = { ...placed, contentFindings: contentFindings(openContent(bytes)) };
-    const { kind } = await this.messages.create(made, content, undefined, { kind: 'unchanged', series });
+    const { kind } = await this.messages.create(made, content, { series: { kind: 'unchanged', series } });
     if (kind === 'created' && made.wakeAt) {
       this.wakes.announce({ kind: 'message', group: made.group, key: made.key, wakeAt: made.wakeAt });
     }

@@ -187,6 +187,39 @@ describe('POST …/schedule', () => {
     expect(Buffer.byteLength(body)).toBe(TEN_MIB);
     expect(content.body['body'] === body).toBe(true); // toBe would print both
   });
+
+  it('stores what it acknowledges of many that come at once, and nothing of those that it refuses', async () => {
+    const group = 'crowd';
+    const used = { 'Idempotency-Key': 'used' };
+    await schedule(group, { subject: 'The first' }, used);
+    const plans = Array.from({ length: 64 }, (_, index) => {
+      const subject = `No ${index}`;
+      switch (index % 8) {
+        case 1:
+          return { fields: { subject: '' }, headers: {}, status: 400 };
+        case 3:
+          return { fields: { subject }, headers: used, status: 422 };
+        case 5:
+          return { fields: { subject, body: '{{', template: 'liquid' }, headers: {}, status: 400 };
+        case 6:
+          return { fields: { subject: 'The first' }, headers: used, status: 201 };
+        default:
+          return { fields: { subject }, headers: {}, status: 201 };
+      }
+    });
+
+    const answers = await Promise.all(plans.map(({ fields, headers }) => schedule(group, fields, headers)));
+
+    expect(answers.map(({ status }) => status)).toEqual(plans.map(({ status }) => status));
+    const acknowledged = answers
+      .filter(({ status }) => status === 201)
+      .map(({ body }) => textAt(body, 'key'));
+    const stored = await listAll(app, `/v1/groups/${group}/schedule`);
+    expect(stored.map((message) => textAt(message, 'key')).toSorted()).toEqual(
+      [...new Set(acknowledged)].toSorted(),
+    );
+    expect(new Set(acknowledged).size).toBe(33);
+  });
 });
 
 describe('Idempotency-Key', () => {

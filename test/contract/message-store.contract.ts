@@ -82,7 +82,7 @@ export function describeMessageStore(openEngine: OpenEngine): void {
     }
 
     function create(message: Message, idempotency: Idempotency): Promise<CreateResult> {
-      return engine.messages.create(message, aSealedContent(), idempotency);
+      return engine.messages.create(message, aSealedContent(), { idempotency });
     }
 
     beforeEach(async () => {
@@ -146,6 +146,15 @@ export function describeMessageStore(openEngine: OpenEngine): void {
         expect(group?.version).toBe(1);
       });
 
+      it('makes the group again that was removed since the caller found it', async () => {
+        await engine.groups.put(GROUP, groupSettings());
+        await engine.groups.remove(GROUP);
+
+        await engine.messages.create(aMessage(), aSealedContent(), { isGroupFound: true });
+
+        expect(await engine.groups.find(GROUP)).toMatchObject({ version: 1 });
+      });
+
       it('leaves a group that is there as it is', async () => {
         const { group } = await engine.groups.put(GROUP, groupSettings({ from: 'a@example.com' }));
 
@@ -172,13 +181,13 @@ export function describeMessageStore(openEngine: OpenEngine): void {
         const second = aMessage({ key: first.key, subject: 'Second', content: sealOf(content) });
         const idempotency = anIdempotency();
 
-        const creating = engine.messages.create(second, content, idempotency);
+        const creating = engine.messages.create(second, content, { idempotency });
 
         expect(await creating).toEqual({ kind: 'exists' });
         expect(await engine.messages.find(GROUP, first.key)).toEqual(first);
         expect((await engine.messages.readContent(first)).equals(aSealedContent().bytes)).toBe(true);
         // Nor is the idempotency key used up.
-        expect(await engine.messages.create(aMessage(), aSealedContent(), idempotency)).toEqual({
+        expect(await engine.messages.create(aMessage(), aSealedContent(), { idempotency })).toEqual({
           kind: 'created',
         });
       });

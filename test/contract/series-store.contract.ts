@@ -25,7 +25,10 @@ export function describeSeriesStore(openEngine: OpenEngine): void {
       message = aMessage(),
       idempotency?: Idempotency,
     ): Promise<CreateResult> {
-      return engine.messages.create(message, aSealedContent(), idempotency, { kind: 'new', series });
+      return engine.messages.create(message, aSealedContent(), {
+        idempotency,
+        series: { kind: 'new', series },
+      });
     }
 
     it.each<[string, Partial<Series>]>([
@@ -145,7 +148,7 @@ export function describeSeriesStore(openEngine: OpenEngine): void {
         const message = aMessage();
 
         const results = await atOnce(3, () =>
-          engine.messages.create(message, aSealedContent(), undefined, { kind: 'unchanged', series }),
+          engine.messages.create(message, aSealedContent(), { series: { kind: 'unchanged', series } }),
         );
 
         expect(
@@ -162,9 +165,8 @@ export function describeSeriesStore(openEngine: OpenEngine): void {
         await engine.series.replace({ ...series, version: 2 });
         const message = aMessage();
 
-        const result = await engine.messages.create(message, aSealedContent(), undefined, {
-          kind: 'unchanged',
-          series,
+        const result = await engine.messages.create(message, aSealedContent(), {
+          series: { kind: 'unchanged', series },
         });
 
         expect(result).toEqual({ kind: 'series-changed' });

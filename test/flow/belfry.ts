@@ -152,7 +152,7 @@ export class Belfry {
       settings,
       log,
     );
-    this.#makers = new MailMakers(messages, groups, linksOf(settings), returnPaths, settings);
+    this.#makers = new MailMakers(messages, groups, linksOf(settings), returnPaths, clock, settings);
     const batchWorker = new BatchWorker(
       messages,
       deliveries,

@@ -219,9 +219,9 @@ describe('the content of the engine aws', () => {
     it('takes its object with it where the request was answered before', async () => {
       const idempotency = anIdempotency(clock);
       const first = aMessage({ addedAt: clock.now() });
-      await store.create(first, OLD, idempotency);
+      await store.create(first, OLD, { idempotency });
 
-      const result = await store.create(aMessage({ addedAt: clock.now() }), OLD, idempotency);
+      const result = await store.create(aMessage({ addedAt: clock.now() }), OLD, { idempotency });
 
       expect(result.kind).toBe('repeated');
       expect(await listObjects()).toEqual([objectKey(first, OLD)]);
@@ -263,14 +263,15 @@ describe('the content of the engine aws', () => {
       const message = aMessage({ addedAt: clock.now() });
       const loss = loseAnswers('TransactWriteItemsCommand', 'first');
 
-      const result = await store.create(message, OLD, anIdempotency(clock));
+      const result = await store.create(message, OLD, { idempotency: anIdempotency(clock) });
       loss.restore();
 
       expect(result).toEqual({ kind: 'created' });
       expect(loss.lostCount).toBeGreaterThan(0);
-      expect((await store.create(aMessage({ addedAt: clock.now() }), OLD, anIdempotency(clock))).kind).toBe(
-        'repeated',
-      );
+      expect(
+        (await store.create(aMessage({ addedAt: clock.now() }), OLD, { idempotency: anIdempotency(clock) }))
+          .kind,
+      ).toBe('repeated');
     });
 
     it('has changed the message', async () => {

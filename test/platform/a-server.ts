@@ -46,7 +46,7 @@ export async function aServer(plan: ServerPlan = {}): Promise<NestFastifyApplica
     .compile();
   const app = module.createNestApplication<NestFastifyApplication>(newAdapter(), { logger: false });
   onTestFinished(() => app.close());
-  await configureServer(app);
+  configureServer(app);
   setupOpenApi(app, settings);
   await app.init();
   await app.getHttpAdapter().getInstance().ready();

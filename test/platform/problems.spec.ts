@@ -385,6 +385,37 @@ describe('a request from a page elsewhere', () => {
 });
 
 describe('security headers', () => {
+  it('stand on every answer, of a problem too; that of https only where the world comes in by it', async () => {
+    const plain = await aServer({ controllers: [OrdersController] });
+    const secure = await aServer({ env: { PUBLIC_URL: 'https://news.example.com' } });
+    const HEADERS = {
+      'content-security-policy':
+        "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+      'cross-origin-opener-policy': 'same-origin',
+      'cross-origin-resource-policy': 'same-origin',
+      'origin-agent-cluster': '?1',
+      'referrer-policy': 'no-referrer',
+      'x-content-type-options': 'nosniff',
+      'x-dns-prefetch-control': 'off',
+      'x-download-options': 'noopen',
+      'x-frame-options': 'SAMEORIGIN',
+      'x-permitted-cross-domain-policies': 'none',
+      'x-xss-protection': '0',
+    };
+
+    const found = await plain.inject({ url: '/health/live', headers: { host: 'localhost' } });
+    const missing = await plain.inject({ url: '/nothing', headers: { host: 'localhost' } });
+    const overHttps = await secure.inject({ url: '/health/live', headers: { host: 'localhost' } });
+
+    expect(found.headers).toMatchObject(HEADERS);
+    expect(missing.headers).toMatchObject(HEADERS);
+    expect(found.headers).not.toHaveProperty('strict-transport-security');
+    expect(overHttps.headers).toMatchObject({
+      ...HEADERS,
+      'strict-transport-security': 'max-age=31536000; includeSubDomains',
+    });
+  });
+
   it('forbid scripts everywhere but in Swagger UI', async () => {
     const app = await aServer({ controllers: [OrdersController] });
     const policyOf = async (url: string): Promise<unknown> =>

@@ -90,7 +90,7 @@ export async function startTestApp(plan: TestAppPlan = {}): Promise<TestApp> {
         ...[method].flat().map((name) => `${name} ${url.replaceAll(/:(\w+)(?:\(\^.*\$\))?/g, '{$1}')}`),
       );
     });
-  await configureServer(app);
+  configureServer(app);
   setupOpenApi(app, settings);
   await app.listen(settings.port, settings.host);
   const url = await app.getUrl();

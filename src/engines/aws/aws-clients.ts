@@ -5,6 +5,8 @@ import { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
 import { NodeHttpHandler } from '@smithy/node-http-handler';
 import { SECOND_MS } from '../../platform/clock/clock.ts';
 import type { Metrics } from '../../platform/metrics/metrics.ts';
+import type { Item } from './item.ts';
+import { SharedReads } from './shared-reads.ts';
 
 // The first try and three more. `standard` (full jitter, and a budget that stops retries when most calls fail) rather than `adaptive`,
 // which slows down every call of a client for one partition that is throttled.
@@ -30,18 +32,24 @@ const S3_SOCKETS = 50;
 const SQS_TIMEOUT_MS = 30 * SECOND_MS;
 const SQS_SOCKETS = 50;
 
-/** One client for each service, shared by all stores: its connections are kept and its retries counted in one place. */
+/** One client for each service, shared by all stores: its connections are kept, its retries counted and its reads shared in one place. */
 export class AwsClients {
-  constructor(
-    readonly dynamo: DynamoDBDocumentClient,
-    readonly s3: S3Client,
-    readonly sqs: SQSClient,
-    private readonly dynamoBelow: DynamoDBClient,
-  ) {}
+  readonly dynamo: DynamoDBDocumentClient;
+  readonly s3: S3Client;
+  readonly sqs: SQSClient;
+  readonly groupReads = new SharedReads<Item | undefined>();
+  readonly #dynamoBelow: DynamoDBClient;
+
+  constructor(dynamo: DynamoDBDocumentClient, s3: S3Client, sqs: SQSClient, dynamoBelow: DynamoDBClient) {
+    this.dynamo = dynamo;
+    this.s3 = s3;
+    this.sqs = sqs;
+    this.#dynamoBelow = dynamoBelow;
+  }
 
   /** Drops every connection; a call that is under way fails. A second run does nothing. */
   close(): void {
-    this.dynamoBelow.destroy(); // a document client leaves the client that it was made from open
+    this.#dynamoBelow.destroy(); // a document client leaves the client that it was made from open
     this.s3.destroy();
     this.sqs.destroy();
   }

@@ -82,7 +82,7 @@ export class AwsGroupStore extends GroupStore {
   }
 
   override async find(name: GroupName): Promise<Group | undefined> {
-    const item = await readItem(this.clients.dynamo, this.names.tables.groups, { group_name: name });
+    const item = await readGroup(this.clients, this.names, name);
     return item && toGroup(item);
   }
 
@@ -317,6 +317,15 @@ export class AwsGroupStore extends GroupStore {
     ]);
     return kind === 'done';
   }
+}
+
+/** The item of a group as it is now: every message that is scheduled for it asks, so those at the same time share what they read. */
+export async function readGroup(
+  { dynamo, groupReads }: AwsClients,
+  { tables }: AwsNames,
+  name: GroupName,
+): Promise<Item | undefined> {
+  return groupReads.read(name, () => readItem(dynamo, tables.groups, { group_name: name }));
 }
 
 /**

@@ -10,6 +10,7 @@ import type { SealedContent } from '../../schedule/content.ts';
 import {
   type ClaimTerms,
   type CreateResult,
+  type CreateTerms,
   type Idempotency,
   type MessageChange,
   type MessagePage,
@@ -26,7 +27,7 @@ import { AwsNames } from './aws-names.ts';
 import { ContentBucket, contentObject } from './content-bucket.ts';
 import { DueFinder } from './due-finder.ts';
 import { queryDue } from './due-query.ts';
-import { groupUpdate } from './group-store.ts';
+import { groupUpdate, readGroup } from './group-store.ts';
 import { ItemUpdate } from './item-update.ts';
 import { branded, integer, type Item, optionalText, text } from './item.ts';
 import { LowWaterMark } from './low-water-mark.ts';
@@ -83,14 +84,13 @@ export class AwsMessageStore extends MessageStore {
   override async create(
     message: Message,
     content: SealedContent,
-    idempotency?: Idempotency,
-    series?: SeriesCondition,
+    { idempotency, series, isGroupFound = false }: CreateTerms = {},
   ): Promise<CreateResult> {
     // S3 first: a record without content would be sent empty.
     await Promise.all([
       this.#content.put(message, content),
       series?.kind === 'new' && this.#content.putOfSeries(series.series, content),
-      this.#ensureGroup(message),
+      !isGroupFound && this.#ensureGroup(message),
     ]);
     const result = await this.#recordOrDiscard(message, idempotency, series);
     if (result.kind === 'created') {
@@ -368,7 +368,7 @@ export class AwsMessageStore extends MessageStore {
 
   /** Reads first, because there mostly is one: a read costs a fifth of a write, and does not collide with others. A second run finds it. */
   async #ensureGroup({ group, addedAt }: Message): Promise<void> {
-    const item = await readItem(this.clients.dynamo, this.names.tables.groups, { group_name: group });
+    const item = await readGroup(this.clients, this.names, group);
     if (!item || 'removal' in item) {
       await transact(this.clients.dynamo, [groupUpdate(this.names, group, addedAt)]);
     }

@@ -22,6 +22,11 @@ const UNFINISHED = `status IN ('scheduled', 'held', 'paused', 'sending', 'failed
 
 @Injectable()
 export class SqliteGroupStore extends GroupStore {
+  #found: { readonly revision: number; readonly groups: Map<GroupName, Group> } = {
+    revision: 0,
+    groups: new Map(),
+  };
+
   constructor(
     private readonly database: SqliteDatabase,
     private readonly clock: Clock,
@@ -68,8 +73,16 @@ export class SqliteGroupStore extends GroupStore {
     });
   }
 
+  /** Every message that is scheduled asks for its group: those between two commits share what they read. */
   override async find(name: GroupName): Promise<Group | undefined> {
-    return this.#find(name);
+    if (this.#found.revision !== this.database.revision) {
+      this.#found = { revision: this.database.revision, groups: new Map() };
+    }
+    const found = this.#found.groups.get(name) ?? this.#find(name);
+    if (found) {
+      this.#found.groups.set(name, found);
+    }
+    return found;
   }
 
   override async list(page: GroupPage): Promise<readonly Group[]> {

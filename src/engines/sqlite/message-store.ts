@@ -5,12 +5,12 @@ import { type SealedContent, sha256Hex, TEMPLATES } from '../../schedule/content
 import {
   type ClaimTerms,
   type CreateResult,
+  type CreateTerms,
   type Idempotency,
   type MessageChange,
   type MessagePage,
   MessageStore,
   type Rest,
-  type SeriesCondition,
   type Waking,
 } from '../../schedule/message-store.ts';
 import {
@@ -54,8 +54,7 @@ export class SqliteMessageStore extends MessageStore {
   override create(
     message: Message,
     content: SealedContent,
-    idempotency?: Idempotency,
-    series?: SeriesCondition,
+    { idempotency, series }: CreateTerms = {},
   ): Promise<CreateResult> {
     return this.database.write(() => {
       const repeated = idempotency && this.#findRepeated(message, idempotency);
@@ -66,25 +65,7 @@ export class SqliteMessageStore extends MessageStore {
         return { kind: 'series-changed' };
       }
       ensureGroup(this.database, message.group, message.addedAt);
-      const inserted = this.database.run(
-        `INSERT INTO messages (
-           message_key, group_name, subject, from_mailbox, reply_to, template, content_sha256, content_bytes, tags, status,
-           reason, schedule_on, meant, tzdata, series_key, occurrence, followed_at, due_at, local_delivery, message_added, expires_at, on_missed,
-           on_unknown, version, wake_at, content_findings)
-         VALUES (
-           :key, :group, :subject, :from, :replyTo, :template, :sha256, :bytes, :tags, :status,
-           :reason, :scheduleOn, :meant, :tzdata, :seriesKey, :occurrence, :followedAt, :dueAt, :localDelivery, :addedAt, :expiresAt, :onMissed, :onUnknown, :version, :wakeAt, :contentFindings)
-         ON CONFLICT DO NOTHING`,
-        {
-          ...changeable(message),
-          key: message.key,
-          group: message.group,
-          seriesKey: message.occurrence?.series ?? null,
-          occurrence: message.occurrence?.local.toString() ?? null,
-          addedAt: message.addedAt.epochMilliseconds,
-        },
-      );
-      if (inserted === 0) {
+      if (!this.#insert(message)) {
         return { kind: 'exists' };
       }
       this.#writeContent(message.key, content);
@@ -268,6 +249,49 @@ export class SqliteMessageStore extends MessageStore {
     });
   }
 
+  /** False where there is one of this key. */
+  #insert(message: Message): boolean {
+    const its = changeable(message);
+    const inserted = this.database.runInPlace(
+      `INSERT INTO messages (
+         message_key, group_name, subject, from_mailbox, reply_to, template, content_sha256, content_bytes, tags,
+         status, reason, schedule_on, meant, tzdata, series_key, occurrence,
+         followed_at, due_at, local_delivery, message_added, expires_at,
+         on_missed, on_unknown, version, wake_at, content_findings)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+       ON CONFLICT DO NOTHING`,
+      [
+        message.key,
+        message.group,
+        its.subject,
+        its.from,
+        its.replyTo,
+        its.template,
+        its.sha256,
+        its.bytes,
+        its.tags,
+        its.status,
+        its.reason,
+        its.scheduleOn,
+        its.meant,
+        its.tzdata,
+        message.occurrence?.series ?? null,
+        message.occurrence?.local.toString() ?? null,
+        its.followedAt,
+        its.dueAt,
+        its.localDelivery,
+        message.addedAt.epochMilliseconds,
+        its.expiresAt,
+        its.onMissed,
+        its.onUnknown,
+        its.version,
+        its.wakeAt,
+        its.contentFindings,
+      ],
+    );
+    return inserted === 1;
+  }
+
   #find(group: GroupName, key: MessageKey): Message | undefined {
     const row = this.database.get('SELECT * FROM messages WHERE message_key = :key AND group_name = :group', {
       group,
@@ -323,7 +347,12 @@ function toWaking(row: Row): Waking {
     : { ...found, kind, key: branded(row, 'key', isSeriesKey) };
 }
 
-function changeable(message: Message): Record<string, string | number | null> {
+type Changeable =
+  | ('subject' | 'from' | 'replyTo' | 'template' | 'sha256' | 'bytes' | 'tags' | 'status' | 'reason')
+  | ('scheduleOn' | 'meant' | 'tzdata' | 'followedAt' | 'dueAt' | 'localDelivery' | 'expiresAt')
+  | ('onMissed' | 'onUnknown' | 'version' | 'wakeAt' | 'contentFindings');
+
+function changeable(message: Message): Readonly<Record<Changeable, string | number | null>> {
   return {
     subject: message.subject,
     from: message.from ?? null,

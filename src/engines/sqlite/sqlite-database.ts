@@ -24,6 +24,7 @@ export class SqliteDatabase {
   readonly #db: DatabaseSync;
   readonly #statements = new Map<string, StatementSync>();
   #writes: Write[] = [];
+  #revision = 0;
 
   constructor(
     path: string,
@@ -37,6 +38,11 @@ export class SqliteDatabase {
     this.#db.exec('PRAGMA cache_size = -8000'); // KB
     this.#db.exec('PRAGMA wal_autocheckpoint = 4000'); // pages: 16 MB
     migrate(this.#db);
+  }
+
+  /** Rises with every commit: as long as it is the same, what was read outside of a write would be read again. */
+  get revision(): number {
+    return this.#revision;
   }
 
   /** The first row, or `undefined`. */
@@ -108,9 +114,9 @@ export class SqliteDatabase {
     }
     let done: readonly Write[];
     try {
-      this.#db.exec('BEGIN IMMEDIATE');
+      this.run('BEGIN IMMEDIATE');
       done = writes.filter((write) => this.#runWrite(write));
-      this.#db.exec('COMMIT');
+      this.run('COMMIT');
     } catch (error) {
       if (this.#db.isTransaction) {
         this.#db.exec('ROLLBACK');
@@ -120,13 +126,14 @@ export class SqliteDatabase {
       }
       return;
     }
+    this.#revision += 1;
     for (const write of done) {
       write.commit();
     }
   }
 
   #runWrite(write: Write): boolean {
-    this.#db.exec('SAVEPOINT one_write');
+    this.run('SAVEPOINT one_write');
     try {
       write.work();
     } catch (error) {
@@ -137,7 +144,7 @@ export class SqliteDatabase {
       write.fail(error);
       return false;
     }
-    this.#db.exec('RELEASE one_write');
+    this.run('RELEASE one_write');
     return true;
   }
 

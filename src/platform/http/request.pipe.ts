@@ -1,6 +1,7 @@
 import { type ArgumentMetadata, Injectable, ValidationPipe } from '@nestjs/common';
 import type { ValidationError } from 'class-validator';
 import { type Fault, InvalidInputError } from '../errors/domain-error.ts';
+import { readPlainDto } from './plain-dto.ts';
 
 const PLAIN_TYPES: readonly unknown[] = [undefined, Object, Array, String, Number, Boolean];
 const MAX_FAULTS = 100;
@@ -33,6 +34,10 @@ export class RequestPipe extends ValidationPipe {
     const isBody = metadata.type === 'body';
     if (isBody && value !== undefined && isDto(metadata) && !isJsonObject(value)) {
       throw new InvalidInputError([{ pointer: '', detail: 'The body must be a JSON object.' }]);
+    }
+    const plain = isBody ? readPlainDto(metadata.metatype, value) : undefined;
+    if (plain) {
+      return plain;
     }
     try {
       const checked: unknown = await super.transform(value, metadata);

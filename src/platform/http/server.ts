@@ -58,6 +58,7 @@ export function newAdapter(): FastifyAdapter {
   return new ServerAdapter({
     genReqId: (request: { readonly headers: IncomingHttpHeaders }) => requestIdOf(request.headers),
     routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
+    skipMiddie: true, // nothing here is a middleware of Express's kind
     // Our own hook answers while stopping, with a problem document.
     return503OnClosing: false,
     frameworkErrors: answerUnroutable,
@@ -66,7 +67,7 @@ export function newAdapter(): FastifyAdapter {
 }
 
 /** All the wiring that is not in modules. Call it once, before `init` or `listen`. */
-export async function configureServer(app: NestFastifyApplication): Promise<void> {
+export function configureServer(app: NestFastifyApplication): void {
   const adapter = app.getHttpAdapter();
   if (!(adapter instanceof ServerAdapter)) {
     throw new TypeError('The application must be made with newAdapter().');
@@ -79,7 +80,7 @@ export async function configureServer(app: NestFastifyApplication): Promise<void
   // A web page elsewhere must not press buttons here with what the browser has stored (Basic), or because it runs here (no keys).
   // What a signed link allows, it allows from anywhere: mail programs press the button in their own pages.
   app.enableCsrfProtection({ exclude: isToSignedLink });
-  await secureHeaders(app);
+  secureHeaders(app);
   const requests = new RequestsInHand();
   receiveRequests(adapter, app.get(RequestLog), requests);
   stopGently(app, shutdown, requests);

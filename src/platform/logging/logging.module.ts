@@ -36,7 +36,29 @@ export class LoggingModule {}
 function openDestination(): DestinationStream {
   return process.stdout.isTTY
     ? build({ colorize: true, singleLine: true, translateTime: 'SYS:HH:MM:ss.l', sync: true })
-    : destination({ fd: process.stdout.fd, sync: true });
+    : writingOncePerTurn(destination({ fd: process.stdout.fd, sync: true, minLength: TURN_BYTES }));
+}
+
+// What waits for the end of a turn at most; more is written at once. Less than pino writes at a time (16 KB).
+const TURN_BYTES = 8_192;
+
+/** The lines of one turn of the event loop are one call of the system, at its end or with the end of the process. */
+function writingOncePerTurn(stdout: ReturnType<typeof destination>): DestinationStream {
+  let isWaiting = false;
+  const flush = (): void => {
+    isWaiting = false;
+    stdout.flushSync();
+  };
+  process.once('exit', flush);
+  return {
+    write: (line) => {
+      stdout.write(line);
+      if (!isWaiting) {
+        isWaiting = true;
+        setImmediate(flush);
+      }
+    },
+  };
 }
 
 function pinoParams(settings: Settings, stream: DestinationStream): Params {

@@ -150,6 +150,38 @@ describe('SqliteDatabase', () => {
       expect(storedKeys(database)).toEqual(['a', 'b']);
     });
 
+    it('undoes all of them, and says so to each, where the commit fails', async () => {
+      const database = openDatabase();
+      const contentOfNoMessage = (): void => {
+        database.run('PRAGMA defer_foreign_keys = ON'); // looked at by the commit, and not before
+        database.run(`INSERT INTO contents VALUES ('nobody', x'00')`);
+      };
+
+      const writes = await Promise.allSettled([
+        database.write(() => insert(database, 'before')),
+        database.write(contentOfNoMessage),
+        database.write(() => insert(database, 'after')),
+      ]);
+
+      expect(writes.map(({ status }) => status)).toEqual(['rejected', 'rejected', 'rejected']);
+      expect(storedKeys(database)).toEqual([]);
+      await database.write(() => insert(database, 'later'));
+      expect(storedKeys(database)).toEqual(['later']);
+    });
+
+    it('raises the revision with every commit, so that nobody keeps what was read before', async () => {
+      const database = openDatabase();
+      const before = database.revision;
+      database.get('SELECT 1');
+      expect(database.revision).toBe(before);
+
+      const written = database.write(() => insert(database, 'a'));
+      expect(database.revision).toBe(before);
+      await written;
+
+      expect(database.revision).toBeGreaterThan(before);
+    });
+
     it('goes on after writes that have all failed', async () => {
       const database = openDatabase();
       await Promise.allSettled([
