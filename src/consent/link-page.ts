@@ -1,5 +1,14 @@
-import { applyDecorators, Header, Param } from '@nestjs/common';
-import { LINK_PAGE_POLICY } from './pages.ts';
+import {
+  applyDecorators,
+  type ArgumentsHost,
+  Catch,
+  type ExceptionFilter,
+  Header,
+  Param,
+  UseFilters,
+} from '@nestjs/common';
+import type { FastifyReply } from 'fastify';
+import { LINK_PAGE_POLICY, noSuchLinkPage } from './pages.ts';
 
 /**
  * The last part of `/u/…`, `/c/…` and `/p/…`. A group may be named u, c or p, and then the sample's path `/u/subscribers` is the list of its
@@ -9,6 +18,16 @@ export const LINK_TOKEN = ':token(^.{20,}$)';
 
 export const LinkToken = (): ParameterDecorator => Param('token');
 
+/** Not ours, spoilt, or no longer what it was: which of them is nobody's business. */
+export class NoSuchLinkError extends Error {}
+
+@Catch(NoSuchLinkError)
+class NoSuchLinkFilter implements ExceptionFilter<NoSuchLinkError> {
+  catch(_error: NoSuchLinkError, host: ArgumentsHost): void {
+    host.switchToHttp().getResponse<FastifyReply>().status(404).send(noSuchLinkPage());
+  }
+}
+
 /** A page for one reader: kept by nobody, found by nobody, and telling nobody where they came from. */
 export function LinkPage(): MethodDecorator {
   return applyDecorators(
@@ -17,5 +36,6 @@ export function LinkPage(): MethodDecorator {
     Header('cache-control', 'no-store'),
     Header('referrer-policy', 'no-referrer'),
     Header('x-robots-tag', 'noindex, nofollow'),
+    UseFilters(NoSuchLinkFilter),
   );
 }

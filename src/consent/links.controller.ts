@@ -11,15 +11,14 @@ import { Settings } from '../platform/config/settings.ts';
 import { clientIp, Request } from '../platform/http/client-ip.ts';
 import { TakesForms } from '../platform/http/form-body.ts';
 import { Confirmer } from './confirmer.ts';
-import { Links, type LinkTarget } from './links.ts';
-import { LINK_TOKEN, LinkPage, LinkToken } from './link-page.ts';
+import { LINK_TOKEN, LinkPage, LinkToken, NoSuchLinkError } from './link-page.ts';
+import { type LinkPurpose, Links, type LinkTarget } from './links.ts';
 import { isOneClick, isOurForm } from './one-click.ts';
 import {
   askToConfirmPage,
   askToLeavePage,
   confirmedPage,
   leftPage,
-  noSuchLinkPage,
   preferencesPage,
   suppressedPage,
   type Visit,
@@ -45,14 +44,8 @@ export class LinksController {
   /** Changes nothing: what looks for evil in mails opens every link. */
   @Get(`u/${LINK_TOKEN}`)
   @LinkPage()
-  async askToLeave(
-    @LinkToken() token: string,
-    @Res({ passthrough: true }) reply: FastifyReply,
-  ): Promise<string> {
-    const target = this.links.open(token, 'leave');
-    if (!target) {
-      return noSuchLink(reply);
-    }
+  async askToLeave(@LinkToken() token: string): Promise<string> {
+    const target = this.#open(token, 'leave');
     const { visit, subscriber } = await this.#visit(target, token);
     return subscriber?.status === 'active' || subscriber?.status === 'pending'
       ? askToLeavePage(visit)
@@ -70,10 +63,7 @@ export class LinksController {
     @Request() request: FastifyRequest,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<string> {
-    const target = this.links.open(token, 'leave');
-    if (!target) {
-      return noSuchLink(reply);
-    }
+    const target = this.#open(token, 'leave');
     const { visit } = await this.#visit(target, token);
     if (!isOneClick(body)) {
       reply.status(400);
@@ -86,12 +76,8 @@ export class LinksController {
   /** Changes nothing. */
   @Get(`c/${LINK_TOKEN}`)
   @LinkPage()
-  async askToConfirm(
-    @LinkToken() token: string,
-    @Res({ passthrough: true }) reply: FastifyReply,
-  ): Promise<string> {
-    const target = this.links.open(token, 'confirm');
-    return target ? this.#confirmPage(target, token, reply) : noSuchLink(reply);
+  async askToConfirm(@LinkToken() token: string): Promise<string> {
+    return this.#confirmPage(this.#open(token, 'confirm'), token);
   }
 
   @Post(`c/${LINK_TOKEN}`)
@@ -104,20 +90,17 @@ export class LinksController {
     @Request() request: FastifyRequest,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<string> {
-    const target = this.links.open(token, 'confirm');
-    if (!target) {
-      return noSuchLink(reply);
-    }
+    const target = this.#open(token, 'confirm');
     if (isOurForm(body)) {
       await this.confirmer.confirm(target, this.#originOf(target, body, request));
     } else {
       reply.status(400);
     }
-    return this.#confirmPage(target, token, reply);
+    return this.#confirmPage(target, token);
   }
 
   /** Whoever left meanwhile, or was too late, has a link that is none any more. */
-  async #confirmPage(target: LinkTarget, token: string, reply: FastifyReply): Promise<string> {
+  async #confirmPage(target: LinkTarget, token: string): Promise<string> {
     const { visit, subscriber } = await this.#visit(target, token);
     switch (subscriber?.status) {
       case 'pending':
@@ -125,19 +108,15 @@ export class LinksController {
       case 'active':
         return confirmedPage(visit);
       default:
-        return noSuchLink(reply);
+        throw new NoSuchLinkError();
     }
   }
 
   /** Changes nothing. */
   @Get(`p/${LINK_TOKEN}`)
   @LinkPage()
-  async showPreferences(
-    @LinkToken() token: string,
-    @Res({ passthrough: true }) reply: FastifyReply,
-  ): Promise<string> {
-    const target = this.links.open(token, 'leave');
-    return target ? this.#preferencesPage(target, token) : noSuchLink(reply);
+  async showPreferences(@LinkToken() token: string): Promise<string> {
+    return this.#preferencesPage(this.#open(token, 'leave'), token);
   }
 
   @Post(`p/${LINK_TOKEN}`)
@@ -150,10 +129,7 @@ export class LinksController {
     @Request() request: FastifyRequest,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<string> {
-    const target = this.links.open(token, 'leave');
-    if (!target) {
-      return noSuchLink(reply);
-    }
+    const target = this.#open(token, 'leave');
     if (!isOurForm(body)) {
       reply.status(400);
       return this.#preferencesPage(target, token, 'unclear');
@@ -179,6 +155,14 @@ export class LinksController {
       status: subscriber.status,
     }));
     return preferencesPage(visit, choices, note);
+  }
+
+  #open(token: string, purpose: LinkPurpose): LinkTarget {
+    const target = this.links.open(token, purpose);
+    if (!target) {
+      throw new NoSuchLinkError();
+    }
+    return target;
   }
 
   #originOf({ messageKey }: LinkTarget, form: FormData, request: FastifyRequest): ConsentOrigin {
@@ -208,9 +192,4 @@ export class LinksController {
 /** What a form says under a name; files are no texts. */
 function textsOf(form: FormData, name: string): ReadonlySet<string> {
   return new Set(form.getAll(name).filter((value) => typeof value === 'string'));
-}
-
-function noSuchLink(reply: FastifyReply): string {
-  reply.status(404);
-  return noSuchLinkPage();
 }

@@ -37,8 +37,32 @@ export const TIME_ZONE_FAULT = 'An IANA time zone is needed, such as Europe/Pari
 
 export const NO_REASON = 'Why they are written to again is needed: it is kept in the consent record.';
 
+/** On whose word somebody gets mail who had stopped it. */
+abstract class OnTheirWord {
+  @ApiPropertyOptional({
+    description:
+      'Needed to make active again who is unsubscribed, bounced or complained, and to add who was erased: only if they asked for it.',
+    example: false,
+  })
+  @ValidateIf((_body, value) => value !== undefined)
+  @IsBoolean({ message: 'true or false is needed.' })
+  readonly resubscribe?: boolean;
+
+  @ApiPropertyOptional({
+    type: String,
+    minLength: 1,
+    maxLength: REASON_MAX_LENGTH,
+    description:
+      'Why they are added, or their status changes, for the consent record; needed with resubscribe.',
+    example: 'She asked for it by telephone.',
+  })
+  @ValidateIf((_body, value) => value !== undefined)
+  @IsText({ min: 1, max: REASON_MAX_LENGTH })
+  readonly reason?: string;
+}
+
 /** One subscriber to add. */
-export class NewSubscriber {
+export class NewSubscriber extends OnTheirWord {
   @ApiProperty({ minLength: 1, maxLength: EMAIL_MAX_LENGTH, example: 'ada@example.com' })
   @IsText({ min: 1, max: EMAIL_TEXT_MAX_LENGTH })
   readonly email!: string;
@@ -95,26 +119,6 @@ export class NewSubscriber {
   @IsOptional()
   @IsText({ min: 1, max: WORDING_MAX_LENGTH, multiline: true })
   readonly consent_wording?: string | null;
-
-  @ApiPropertyOptional({
-    description:
-      'Needed to add somebody who was erased: only if they asked for it. Of an address that is in the group nothing changes.',
-    example: false,
-  })
-  @ValidateIf((_body, value) => value !== undefined)
-  @IsBoolean({ message: 'true or false is needed.' })
-  readonly resubscribe?: boolean;
-
-  @ApiPropertyOptional({
-    type: String,
-    minLength: 1,
-    maxLength: REASON_MAX_LENGTH,
-    description: 'Why they are added, for the consent record; needed with resubscribe.',
-    example: 'She asked for it by telephone.',
-  })
-  @ValidateIf((_body, value) => value !== undefined)
-  @IsText({ min: 1, max: REASON_MAX_LENGTH })
-  readonly reason?: string;
 }
 
 /** Many subscribers to add; each is checked and answered for itself. */
@@ -148,7 +152,7 @@ export const SUBSCRIBER_PATCH_EXAMPLES = {
 };
 
 /** What changes about a subscriber; what is left out stays, null empties. */
-export class SubscriberPatch {
+export class SubscriberPatch extends OnTheirWord {
   @ApiPropertyOptional({ enum: SUBSCRIBER_STATUSES, example: 'unsubscribed' })
   @ValidateIf((_patch, value) => value !== undefined)
   @IsIn(SUBSCRIBER_STATUSES, { message: `One of ${SUBSCRIBER_STATUSES.join(', ')} is needed.` })
@@ -179,26 +183,6 @@ export class SubscriberPatch {
   @IsOptional()
   @IsTimeZone({ message: TIME_ZONE_FAULT })
   readonly time_zone?: string | null;
-
-  @ApiPropertyOptional({
-    description:
-      'Needed to make active again who is unsubscribed, bounced or complained: only if they asked for it.',
-    example: false,
-  })
-  @ValidateIf((_patch, value) => value !== undefined)
-  @IsBoolean({ message: 'true or false is needed.' })
-  readonly resubscribe?: boolean;
-
-  @ApiPropertyOptional({
-    type: String,
-    minLength: 1,
-    maxLength: REASON_MAX_LENGTH,
-    description: 'Why the status changes, for the consent record; needed with resubscribe.',
-    example: 'She asked for it by telephone.',
-  })
-  @ValidateIf((_patch, value) => value !== undefined)
-  @IsText({ min: 1, max: REASON_MAX_LENGTH })
-  readonly reason?: string;
 }
 
 export class SubscriberListQuery extends ListQuery {
