@@ -1,7 +1,8 @@
-import { createCipheriv, createDecipheriv, createHash, createHmac, timingSafeEqual } from 'node:crypto';
+import { createCipheriv, createDecipheriv, createHash, timingSafeEqual } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import { type GroupName, isGroupName } from '../groups/group.ts';
 import { isSubscriberKey, type SubscriberKey } from '../groups/subscriber.ts';
+import { Mac } from '../platform/http/mac.ts';
 import { PublicUrl } from '../platform/http/public-url.ts';
 import { SigningKey } from '../platform/http/signing-key.ts';
 import { isMessageKey, type MessageKey } from '../schedule/message.ts';
@@ -34,7 +35,7 @@ const TOKEN_MAX_LENGTH = 600;
 /** Keys that come out of one secret. */
 interface LinkKey {
   readonly id: number;
-  readonly sign: Buffer;
+  readonly sign: Mac;
   readonly encrypt: Buffer;
 }
 
@@ -54,7 +55,7 @@ export class Links {
     this.#keys = key.all.map((one) => ({
       // Which of several secrets it was, told without telling anything of it.
       id: createHash('sha256').update(one.derive('link key id')).digest().readUInt8(0),
-      sign: one.derive('link signature'),
+      sign: new Mac(one.derive('link signature')),
       encrypt: one.derive('link encryption'),
     }));
   }
@@ -105,7 +106,7 @@ export class Links {
 }
 
 function tagOf(key: LinkKey, head: Buffer, plain: Buffer): Buffer {
-  return createHmac('sha256', key.sign).update(head).update(plain).digest().subarray(0, TAG_BYTES);
+  return key.sign.of(head, plain).subarray(0, TAG_BYTES);
 }
 
 /** `purpose, message key, length of the group's name, that name, address`. */

@@ -282,9 +282,8 @@ export class BatchWorker {
 
   /** False where the batch is to be given back before its end: the message or the process stops. */
   async #sendAll(run: Run, due: readonly Due[], mailMaker: MailMaker): Promise<boolean> {
-    const windowSize = this.#windowSize(run.message);
     for (let rest = due; rest.length > 0;) {
-      const wanted = Math.min(windowSize, rest.length);
+      const wanted = Math.min(this.#windowSize(run.message), rest.length);
       const turn = await this.pacer.take(run, wanted, () => this.#recordBeforeWaiting(run));
       if (turn.kind === 'later') {
         run.laterAt = turn.at;
@@ -359,8 +358,8 @@ export class BatchWorker {
   async #prepare(run: Run, window: readonly Due[], mailMaker: MailMaker): Promise<readonly Ready[]> {
     const ready: Ready[] = [];
     const suppressed = await this.suppressions.findAmong(window.map(({ subscriber }) => subscriber.key));
+    const now = this.clock.now();
     for (const open of window) {
-      const now = this.clock.now();
       const suppression = suppressed.get(open.subscriber.key);
       const end = endWithoutSending({ ...open, suppression, message: run.message, status: run.status, now });
       if (end) {

@@ -1,9 +1,11 @@
 import { Module } from '@nestjs/common';
 import { ConsentModule } from '../consent/consent.module.ts';
 import { GroupsModule } from '../groups/groups.module.ts';
+import { Clock } from '../platform/clock/clock.ts';
 import { Settings } from '../platform/config/settings.ts';
 import { assertNever } from '../platform/errors/assert-never.ts';
 import { ScheduleModule } from '../schedule/schedule.module.ts';
+import { BATCH_SIZE } from './batch.ts';
 import { BatchesController } from './batches.controller.ts';
 import { BatchWorker } from './batch-worker.ts';
 import { Brake } from './brake.ts';
@@ -32,7 +34,7 @@ import { BATCHES_AT_ONCE, Worker } from './worker.ts';
   imports: [ConsentModule, GroupsModule, ScheduleModule],
   controllers: [BatchesController, DeliveriesController, PreflightController, OutboxController],
   providers: [
-    { provide: Channel, useFactory: openChannel, inject: [Settings] },
+    { provide: Channel, useFactory: openChannel, inject: [Settings, Clock] },
     BatchWorker,
     Brake,
     ConfirmationSender,
@@ -57,14 +59,15 @@ import { BATCHES_AT_ONCE, Worker } from './worker.ts';
 })
 export class DeliveryModule {}
 
-async function openChannel(settings: Settings): Promise<Channel> {
+async function openChannel(settings: Settings, clock: Clock): Promise<Channel> {
   switch (settings.mail) {
     case 'smtp':
       return new SmtpChannel({
         url: settings.smtpUrl ?? '',
         connections: settings.smtpConnections,
-        // Together the windows of all batches keep every connection busy, and no more is marked as in flight than can be.
-        window: Math.ceil(settings.smtpConnections / BATCHES_AT_ONCE),
+        // At the least, the windows of all batches together keep every connection busy, and no more is marked as in flight than can be.
+        window: { least: Math.ceil(settings.smtpConnections / BATCHES_AT_ONCE), most: BATCH_SIZE },
+        clock,
       });
     case 'ses': {
       // Loaded when it is chosen: nothing of the AWS SDK is read otherwise.

@@ -1,7 +1,7 @@
 import type { LeaveUrls } from '../consent/links.ts';
 import type { Language } from '../groups/language.ts';
 import { escapeHtml } from '../platform/http/escape-html.ts';
-import type { MergedPart, Rendered } from '../schedule/compiled-content.ts';
+import { joined, type MergedPart, type Rendered } from '../schedule/compiled-content.ts';
 
 interface Words {
   /** Why the reader gets this, with the name of the group at `%s`. */
@@ -46,19 +46,18 @@ export class Footers {
   ) {}
 
   /** Puts a footer below each part that has no link to unsubscribe with. What was scheduled stays as it is: only what is sent has it. */
-  add(rendered: Rendered, urls: LeaveUrls, language: Language): Rendered {
+  add({ subject, ...rendered }: Rendered, urls: LeaveUrls, language: Language): Rendered {
     const { html, text } = this.#for(language);
-    const needsHtml = !rendered.html.includes(urls.unsubscribe);
-    const needsText = !rendered.text.includes(urls.unsubscribe);
-    const merge = rendered.merge && {
-      html: needsHtml ? html.addTo(rendered.merge.html, urls) : rendered.merge.html,
-      text: needsText ? text.addTo(rendered.merge.text, urls) : rendered.merge.text,
+    const { merge } = rendered;
+    const merged = {
+      html: withFooter(merge?.html ?? fixed(rendered.html), html, urls),
+      text: withFooter(merge?.text ?? fixed(rendered.text), text, urls),
     };
     return {
-      subject: rendered.subject,
-      html: needsHtml ? joined(merge?.html ?? html.addTo(fixed(rendered.html), urls)) : rendered.html,
-      text: needsText ? joined(merge?.text ?? text.addTo(fixed(rendered.text), urls)) : rendered.text,
-      merge,
+      subject,
+      html: joined(merged.html),
+      text: joined(merged.text),
+      merge: merge && merged,
     };
   }
 
@@ -74,6 +73,14 @@ export class Footers {
     }
     return made;
   }
+}
+
+function withFooter(part: MergedPart, footer: FooterPart, urls: LeaveUrls): MergedPart {
+  // No two deliveries have the same link, so it is nothing that stands in the content by itself.
+  const hasLink = [...part.values, ...(part.values.length === 0 ? part.literals : [])].some((text) =>
+    text.includes(urls.unsubscribe),
+  );
+  return hasLink ? part : footer.addTo(part, urls);
 }
 
 /** A place in a part: in which literal, and at which character of it. */
@@ -169,8 +176,4 @@ function atTheEnd(literals: readonly string[]): Place {
 
 function fixed(text: string): MergedPart {
   return { literals: [text], values: [] };
-}
-
-function joined({ literals, values }: MergedPart): string {
-  return literals.map((literal, index) => literal + (values[index] ?? '')).join('');
 }

@@ -5,6 +5,7 @@ import { GroupStore } from '../groups/group-store.ts';
 import { languageOf } from '../groups/language.ts';
 import { USUAL_MAILING } from '../groups/mailing-settings.ts';
 import type { Subscriber } from '../groups/subscriber.ts';
+import { Clock, isReached, plusMs } from '../platform/clock/clock.ts';
 import { Settings } from '../platform/config/settings.ts';
 import { type CompiledContent, compileContent } from '../schedule/compiled-content.ts';
 import { openContent } from '../schedule/content.ts';
@@ -13,11 +14,14 @@ import type { Message } from '../schedule/message.ts';
 import type { Mail } from './channels/channel.ts';
 import { Footers } from './footer.ts';
 import { feedbackHeader, listDomain, listHeaders } from './list-headers.ts';
-import { newMail } from './mime.ts';
+import { MailPress } from './mime.ts';
 import { ReturnPaths } from './return-paths.ts';
 
 // Messages whose content is kept ready: as many as are commonly sent at once. The largest content is some 10 MB.
 const KEPT = 4;
+
+// For which mails are made before others have their turn.
+const TURN_MS = 5;
 
 /** Makes the mails of one message. */
 export interface MailMaker {
@@ -28,6 +32,7 @@ export interface MailMaker {
 /** Reads, verifies and compiles a message's content once, however many batches it has. */
 @Injectable()
 export class MailMakers {
+  #turnEndsAt = Temporal.Instant.fromEpochMilliseconds(0);
   readonly #compiled = new Map<string, Promise<CompiledContent>>();
 
   constructor(
@@ -35,6 +40,7 @@ export class MailMakers {
     private readonly groups: GroupStore,
     private readonly links: Links,
     private readonly returnPaths: ReturnPaths,
+    private readonly clock: Clock,
     private readonly settings: Settings,
   ) {}
 
@@ -44,6 +50,7 @@ export class MailMakers {
     const group = await this.groups.find(message.group);
     const from = message.from ?? group?.from ?? this.settings.mailFrom;
     const replyTo = message.replyTo ?? group?.replyTo;
+    const press = new MailPress({ from, replyTo, messageKey: message.key, group: message.group });
     const mailing = group ?? USUAL_MAILING;
     const isBulk = mailing.kind === 'bulk';
     const footers = new Footers(mailing.displayName ?? message.group, mailing.postalAddress);
@@ -57,7 +64,7 @@ export class MailMakers {
     const feedback = this.settings.mail === 'ses' ? [] : [feedbackHeader(list)];
     return {
       make: async (subscriber, date) => {
-        await setImmediate(); // rendering is synchronous: between two mails, others have their turn
+        await this.#giveWay();
         const urls = this.links.leaveUrls({
           group: message.group,
           subscriber: subscriber.key,
@@ -68,20 +75,25 @@ export class MailMakers {
           preferences_url: urls.preferences,
           postal_address: mailing.postalAddress ?? '',
         });
-        return newMail({
+        return press.mail({
           ...(isBulk ? footers.add(rendered, urls, languageOf(subscriber, mailing.language)) : rendered),
-          from,
-          replyTo,
           returnPath: this.returnPaths.of(message.key, subscriber.key),
           to: subscriber.email,
           toName: subscriber.name,
-          messageKey: message.key,
-          group: message.group,
           headers: isBulk ? [...listHeaders({ ...list, unsubscribeUrl: urls.unsubscribe }), ...feedback] : [],
           date,
         });
       },
     };
+  }
+
+  /** Rendering is synchronous: between two mails, others have their turn, unless they have just had it. */
+  async #giveWay(): Promise<void> {
+    const now = this.clock.now();
+    if (isReached(this.#turnEndsAt, now)) {
+      await setImmediate();
+      this.#turnEndsAt = plusMs(this.clock.now(), TURN_MS);
+    }
   }
 
   #compile(message: Message): Promise<CompiledContent> {

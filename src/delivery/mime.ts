@@ -1,34 +1,33 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { encodeWord, encodeWords, foldLines } from 'nodemailer/lib/mime-funcs';
 import { type Mailbox, parseMailbox } from '../platform/mail/mailbox.ts';
 import type { GroupName } from '../groups/group.ts';
 import { type SubscriberEmail, subscriberKey } from '../groups/subscriber.ts';
-import type { Rendered } from '../schedule/compiled-content.ts';
+import type { MergedPart, Rendered } from '../schedule/compiled-content.ts';
 import type { MessageKey } from '../schedule/message.ts';
 import type { Mail, MailHeader } from './channels/channel.ts';
+import { encodedPart } from './mime-part.ts';
 
-/** What a mail is made of. */
-export interface MailParts extends Rendered {
+/** What the mails of one message have in common. */
+export interface MailFrame {
   /** A mailbox such as `News <news@example.com>`. */
   readonly from: string;
   readonly replyTo: string | undefined;
+  readonly messageKey: MessageKey;
+  readonly group: GroupName;
+}
+
+/** What a mail is made of beside that. */
+export interface MailDetails extends Rendered {
   /** The address that bounces go to; absent: that of `from`. */
   readonly returnPath?: string | undefined;
   readonly to: SubscriberEmail;
   readonly toName: string | undefined;
-  readonly messageKey: MessageKey;
-  readonly group: GroupName;
   readonly headers: readonly MailHeader[];
   readonly date: Temporal.Instant;
 }
 
-// RFC 2045, 6.8: base64 in lines of at most 76 characters.
-const BASE64_LINE_LENGTH = 76;
-// RFC 5322, 2.1.1: a line must not have more characters.
-const TOO_LONG_LINE_PATTERN = /[^\n]{999}/;
-const PLAIN_TEXT_PATTERN = /^[\t\r\n\x20-\x7e]*$/;
-// Relays that keep mails in mbox files change it, and break a signature with that.
-const FROM_LINE_PATTERN = /^From /m;
+export interface MailParts extends MailFrame, MailDetails {}
 
 const DELIVERY_HASH_LENGTH = 16;
 
@@ -39,77 +38,76 @@ const FOLDED_LENGTH = 76;
 // RFC 2047, 2: an encoded word has at most 75 characters; nodemailer counts those before encoding, and uses this for itself.
 const ENCODED_WORD_LENGTH = 52;
 
+const ASCII_PATTERN = /^[\x20-\x7e]*$/;
 // eslint-disable-next-line no-control-regex -- control characters are what it looks for
 const CONTROL_PATTERN = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g;
 
 /** A mail to one subscriber, with nobody else's address in it. The same parts give the same Message-ID every time. */
 export function newMail(parts: MailParts): Mail {
-  const from = mailboxOf(parts.from);
-  const mail = {
-    messageKey: parts.messageKey,
-    group: parts.group,
-    from,
-    replyTo: parts.replyTo === undefined ? undefined : mailboxOf(parts.replyTo),
-    envelopeFrom: parts.returnPath ?? from.address,
-    to: parts.to,
-    toName: oneLine(parts.toName ?? ''),
-    subject: oneLine(parts.subject),
-    html: parts.html,
-    text: parts.text,
-    merge: parts.merge,
-    messageId: messageIdOf(parts, from),
-    headers: parts.headers,
-  };
-  return { ...mail, compose: () => compose(mail, parts.date) };
+  return new MailPress(parts).mail(parts);
 }
 
-/** multipart/alternative, the text first and the HTML last (RFC 2046, 5.1.4: the last is the best). */
-function compose(mail: Omit<Mail, 'compose'>, date: Temporal.Instant): Buffer {
-  // No line of base64 and no header of a part begins like that; a part that is left as it is, is looked through.
-  const boundary = `=_${deliveryHash(mail.messageKey, mail.to)}`;
-  const head = [
-    folded('From', mailboxText(mail.from)),
-    folded('To', mailboxText({ name: mail.toName, address: mail.to })),
-    ...(mail.replyTo ? [folded('Reply-To', mailboxText(mail.replyTo))] : []),
-    folded('Subject', subjectText(mail.subject)),
-    // Never folded, though a line is longer than 78 characters: not every reader takes a Message-ID on a line of its own, and
-    // none should be kept from List-Unsubscribe (RFC 8058, 4).
-    `Message-ID: ${mail.messageId}`,
-    ...mail.headers.map(
-      ({ name, value }) => `${name}: ${encodeWords(value, 'Q', ENCODED_WORD_LENGTH, true)}`,
-    ),
-    `Date: ${dateText(date)}`,
-    'MIME-Version: 1.0',
-    `Content-Type: multipart/alternative; boundary="${boundary}"`,
-  ].join('\r\n');
-  const text = partOf('text/plain', mail.text, boundary);
-  const html = partOf('text/html', mail.html, boundary);
-  return Buffer.from(
-    `${head}\r\n\r\n--${boundary}\r\n${text}\r\n--${boundary}\r\n${html}\r\n--${boundary}--\r\n`,
-    'latin1', // all of it is ASCII
-  );
-}
+/** Makes the mails of one message, and what is the same in all of them only once. */
+export class MailPress {
+  readonly #frame: Pick<Mail, 'messageKey' | 'group' | 'from' | 'replyTo'>;
+  readonly #domain: string;
+  readonly #fromLine: string;
+  readonly #replyToLines: readonly string[];
 
-/** A part as it is, where every relay passes that on unchanged; otherwise in base64. */
-function partOf(type: string, text: string, boundary: string): string {
-  const content = withMailLines(text) || '\r\n'; // some readers take an empty part for none
-  const isPlain =
-    PLAIN_TEXT_PATTERN.test(content) &&
-    !TOO_LONG_LINE_PATTERN.test(content) &&
-    !FROM_LINE_PATTERN.test(content) &&
-    !content.includes(boundary);
-  return `Content-Type: ${type}; charset=utf-8\r\nContent-Transfer-Encoding: ${
-    isPlain ? `7bit\r\n\r\n${content}` : `base64\r\n\r\n${base64Lines(content)}`
-  }`;
-}
-
-function base64Lines(text: string): string {
-  const base64 = Buffer.from(text).toString('base64');
-  const lines: string[] = [];
-  for (let begin = 0; begin < base64.length; begin += BASE64_LINE_LENGTH) {
-    lines.push(base64.slice(begin, begin + BASE64_LINE_LENGTH));
+  constructor({ messageKey, group, from, replyTo }: MailFrame) {
+    const sender = mailboxOf(from);
+    const answers = replyTo === undefined ? undefined : mailboxOf(replyTo);
+    this.#frame = { messageKey, group, from: sender, replyTo: answers };
+    this.#domain = sender.address.slice(sender.address.lastIndexOf('@') + 1);
+    this.#fromLine = folded('From', mailboxText(sender));
+    this.#replyToLines = answers ? [folded('Reply-To', mailboxText(answers))] : [];
   }
-  return lines.join('\r\n');
+
+  mail(details: MailDetails): Mail {
+    const name = deliveryHash(this.#frame.messageKey, details.to);
+    const mail = {
+      ...this.#frame,
+      envelopeFrom: details.returnPath ?? this.#frame.from.address,
+      to: details.to,
+      toName: oneLine(details.toName ?? ''),
+      subject: oneLine(details.subject),
+      html: details.html,
+      text: details.text,
+      merge: details.merge,
+      messageId: `<${this.#frame.messageKey}.${name}@${this.#domain}>`,
+      headers: details.headers,
+    };
+    return { ...mail, compose: () => this.#compose(mail, name, details.date) };
+  }
+
+  /** multipart/alternative, the text first and the HTML last (RFC 2046, 5.1.4: the last is the best). */
+  #compose(mail: Omit<Mail, 'compose'>, name: string, date: Temporal.Instant): Buffer {
+    // No line of base64 and no header of a part begins like that; a part that is left as it is, is looked through.
+    const boundary = `=_${name}`;
+    const head = [
+      this.#fromLine,
+      folded('To', mailboxText({ name: mail.toName, address: mail.to })),
+      ...this.#replyToLines,
+      folded('Subject', subjectText(mail.subject)),
+      // Never folded, though a line is longer than 78 characters: not every reader takes a Message-ID on a line of its own, and
+      // none should be kept from List-Unsubscribe (RFC 8058, 4).
+      `Message-ID: ${mail.messageId}`,
+      ...mail.headers.map((header) => `${header.name}: ${inWords(header.value)}`),
+      `Date: ${dateText(date)}`,
+      'MIME-Version: 1.0',
+      `Content-Type: multipart/alternative; boundary="${boundary}"`,
+    ].join('\r\n');
+    const text = encodedPart('text/plain', mail.merge?.text ?? wholly(mail.text), boundary);
+    const html = encodedPart('text/html', mail.merge?.html ?? wholly(mail.html), boundary);
+    return Buffer.from(
+      `${head}\r\n\r\n--${boundary}\r\n${text}\r\n--${boundary}\r\n${html}\r\n--${boundary}--\r\n`,
+      'latin1', // all of it is ASCII
+    );
+  }
+}
+
+function wholly(text: string): MergedPart {
+  return { literals: [text], values: [] };
 }
 
 function folded(name: string, value: string): string {
@@ -130,27 +128,14 @@ export function mailboxText({ name, address }: Mailbox): string {
   if (/^[\w ]*$/.test(name)) {
     return `${name} <${address}>`;
   }
-  return /^[\x20-\x7e]*$/.test(name)
+  return ASCII_PATTERN.test(name)
     ? `"${name.replaceAll(/["\\]/g, String.raw`\$&`)}" <${address}>`
     : `${encodeWord(name, 'Q', ENCODED_WORD_LENGTH)} <${address}>`;
 }
 
-/** Text with the line ends that mail has. RFC 2046, 4.1.1: lines end with CRLF, before they are encoded too; neither half of it stands alone. */
-export function withMailLines(text: string): string {
-  return text.replaceAll(/\r\n?|\n/g, '\r\n');
-}
-
 /** The hash by which a delivery is told from others of the same message, without showing the address. */
 export function deliveryHash(messageKey: MessageKey, to: SubscriberEmail): string {
-  return createHash('sha256')
-    .update(subscriberKey(to) + messageKey)
-    .digest('hex')
-    .slice(0, DELIVERY_HASH_LENGTH);
-}
-
-function messageIdOf({ messageKey, to }: MailParts, from: Mailbox): string {
-  const domain = from.address.slice(from.address.lastIndexOf('@') + 1);
-  return `<${messageKey}.${deliveryHash(messageKey, to)}@${domain}>`;
+  return hash('sha256', subscriberKey(to) + messageKey).slice(0, DELIVERY_HASH_LENGTH);
 }
 
 /**
@@ -163,9 +148,11 @@ export function isUsualSubject(subject: string): boolean {
 
 /** Words are encoded that have to be; what is unusual is encoded as a whole. */
 function subjectText(subject: string): string {
-  return isUsualSubject(subject)
-    ? encodeWords(subject, 'Q', ENCODED_WORD_LENGTH, true)
-    : encodeWord(subject, 'Q', ENCODED_WORD_LENGTH);
+  return isUsualSubject(subject) ? inWords(subject) : encodeWord(subject, 'Q', ENCODED_WORD_LENGTH);
+}
+
+function inWords(text: string): string {
+  return ASCII_PATTERN.test(text) ? text : encodeWords(text, 'Q', ENCODED_WORD_LENGTH, true);
 }
 
 /** Whoever wrote the mailbox into a message, a group or the settings had it checked. */

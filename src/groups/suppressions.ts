@@ -1,5 +1,5 @@
-import { createHmac } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
+import { Mac } from '../platform/http/mac.ts';
 import { SigningKey } from '../platform/http/signing-key.ts';
 import { isSubscriberKey, type SubscriberKey } from './subscriber.ts';
 import { SuppressionStore } from './suppression-store.ts';
@@ -15,15 +15,15 @@ const DOMAIN = 'erased.invalid';
  */
 @Injectable()
 export class Suppressions {
-  readonly #newest: Buffer;
-  readonly #keys: readonly Buffer[];
+  readonly #newest: Mac;
+  readonly #keys: readonly Mac[];
 
   constructor(
     private readonly store: SuppressionStore,
     key: SigningKey,
   ) {
-    this.#newest = key.derive(PURPOSE);
-    this.#keys = key.all.map((one) => one.derive(PURPOSE));
+    this.#newest = new Mac(key.derive(PURPOSE));
+    this.#keys = key.all.map((one) => new Mac(one.derive(PURPOSE)));
   }
 
   /** Answers whether it was new. Of an address that is suppressed already the first reason stays; of one that was erased nothing is kept. */
@@ -87,8 +87,8 @@ export class Suppressions {
   }
 }
 
-function hashOf(key: Buffer, subscriber: SubscriberKey): SubscriberKey {
-  const hash = `${createHmac('sha256', key).update(subscriber).digest('hex')}@${DOMAIN}`;
+function hashOf(key: Mac, subscriber: SubscriberKey): SubscriberKey {
+  const hash = `${key.of(Buffer.from(subscriber)).toString('hex')}@${DOMAIN}`;
   if (!isSubscriberKey(hash)) {
     throw new Error('A hash has another form than an address.');
   }

@@ -1,11 +1,4 @@
-import {
-  Context,
-  Liquid,
-  type LiquidOptions,
-  Output,
-  type Template as LiquidTemplate,
-  TypeGuards,
-} from 'liquidjs';
+import { Context, Liquid, type LiquidOptions, type Template as LiquidTemplate, TypeGuards } from 'liquidjs';
 import type { Subscriber } from '../groups/subscriber.ts';
 import { DomainError, type Fault, InvalidInputError } from '../platform/errors/domain-error.ts';
 import type { Content } from './content.ts';
@@ -30,7 +23,7 @@ export interface Rendered {
   readonly subject: string;
   readonly html: string;
   readonly text: string;
-  /** Present where HTML and text are the same for everybody but for values in fixed places: a provider can put those in by itself. */
+  /** Present where HTML and text are the same for everybody but for values in fixed places: those can be put in by a provider, or into what was encoded before. */
   readonly merge: Merge | undefined;
 }
 
@@ -42,7 +35,7 @@ export interface Merge {
 
 /** `literals[0] + values[0] + literals[1] + … + literals[n]`, which is the part as it was rendered: in HTML, values are escaped already. */
 export interface MergedPart {
-  /** One more than values. The same array for everybody to whom the content is rendered. */
+  /** One more than values. The same array for everybody to whom the content is rendered, so that what is made of it can be kept. */
   readonly literals: readonly string[];
   readonly values: readonly string[];
 }
@@ -76,6 +69,8 @@ const MAX_TAGS = 5_000;
 const MAX_TEMPLATE_LENGTH = 40 * 1024 * 1024;
 // Rendering is synchronous, so nothing else runs meanwhile. The wall clock counts: a template at its tag limit takes 10 ms.
 const RENDER_LIMIT_MS = 1_000;
+// Far below it.
+const LATELY_MS = 100;
 // In characters and array elements that filters and ranges make: `(1..100000000)` is refused before it is made.
 const MEMORY_LIMIT = 64 * 1024 * 1024;
 // Twice the largest body by default; more would not pass any mail server.
@@ -86,6 +81,20 @@ const MAX_RENDERED_LENGTH = 20 * 1024 * 1024;
  * which there are none; with `templates: {}` they could not reach the disk either. `liquid` holds any number of tags, past MAX_TAGS.
  */
 const WITHHELD_TAGS = ['include', 'render', 'layout', 'block', 'liquid'];
+
+// After these, a name may mean something else than what is known of the recipient.
+const NAMING_TAG_PATTERN = /assign|capture|increment|decrement/;
+const PATH_PATTERN = /^\{\{-?\s*([a-z_]\w*(?:\.[a-z_]\w*)*)\s*-?\}\}$/i;
+// What LiquidJS answers for any text or list.
+const COMPUTED_NAMES: ReadonlySet<string> = new Set(['size', 'first', 'last']);
+// As LiquidJS's `escape` has them.
+const ESCAPED: Readonly<Record<string, string>> = {
+  '&': '&amp;',
+  '<': '&lt;',
+  '>': '&gt;',
+  '"': '&#34;',
+  "'": '&#39;',
+};
 
 const TAG_START_PATTERN = /\{[{%]/g;
 
@@ -152,22 +161,29 @@ class LiquidContent implements CompiledContent {
 
 interface ParsedPart {
   readonly part: Part;
-  readonly template: LiquidTemplate[];
-  /** Absent where it has tags: what they say is not a value in a fixed place. */
-  readonly form: Form | undefined;
+  readonly form: Form;
 }
 
-/** A template of literal text and outputs only. */
+/** What is always there, and what is not. */
 interface Form {
   readonly literals: readonly string[];
-  /** `{{ … }}`, one between two literals. */
-  readonly outputs: readonly Output[];
+  /** `{{ … }}` and `{% … %}`, one between two literals. */
+  readonly pieces: readonly Piece[];
+}
+
+interface Piece {
+  readonly template: LiquidTemplate;
+  /** Of `{{ subscriber.name }}`, `subscriber` and `name`; absent of anything that has more to it. */
+  readonly path: readonly string[] | undefined;
 }
 
 interface RenderedPart {
   readonly whole: string;
+  /** Absent where it ended before its end. */
   readonly merged: MergedPart | undefined;
 }
+
+const EMPTY: Form = { literals: [''], pieces: [] };
 
 function renderFixed({ subject, body, text = htmlToText(body) }: Content): Rendered {
   const merge = { html: { literals: [body], values: [] }, text: { literals: [text], values: [] } };
@@ -213,33 +229,35 @@ function parsePart(part: Part, source: string, faults: Fault[]): ParsedPart {
       pointer: `/${part}`,
       detail: `It has ${tags} Liquid tags and outputs; at most ${MAX_TAGS} are allowed.`,
     });
-    return { part, template: [], form: undefined };
+    return { part, form: EMPTY };
   }
   try {
-    const template = engine.parse(source);
-    return { part, template, form: formOf(template) };
+    return { part, form: formOf(engine.parse(source), !NAMING_TAG_PATTERN.test(source)) };
   } catch (error) {
     faults.push({ pointer: `/${part}`, detail: `It is no Liquid template: ${messageOf(error)}.` });
-    return { part, template: [], form: undefined };
+    return { part, form: EMPTY };
   }
 }
 
-function formOf(template: readonly LiquidTemplate[]): Form | undefined {
+function formOf(templates: readonly LiquidTemplate[], hasPaths: boolean): Form {
   const literals: string[] = [];
-  const outputs: Output[] = [];
+  const pieces: Piece[] = [];
   let literal = '';
-  for (const piece of template) {
-    if (piece instanceof Output) {
-      literals.push(literal);
-      outputs.push(piece);
-      literal = '';
-    } else if (TypeGuards.isHTMLToken(piece.token)) {
-      literal += piece.token.getContent(); // without what `{{-` takes away from it
+  for (const template of templates) {
+    if (TypeGuards.isHTMLToken(template.token)) {
+      literal += template.token.getContent(); // without what `{{-` takes away from it
     } else {
-      return undefined;
+      literals.push(literal);
+      pieces.push({ template, path: hasPaths ? pathOf(template.token.getText()) : undefined });
+      literal = '';
     }
   }
-  return { literals: [...literals, literal], outputs };
+  return { literals: [...literals, literal], pieces };
+}
+
+function pathOf(source: string): readonly string[] | undefined {
+  const path = PATH_PATTERN.exec(source)?.[1]?.split('.');
+  return path?.some((name) => COMPUTED_NAMES.has(name)) === true ? undefined : path;
 }
 
 /** Absent where there is none that comes to the same as the text of the rendered HTML. */
@@ -255,15 +273,26 @@ function parseDerivedText(body: string): ParsedPart | undefined {
  * meanwhile (a frozen machine, a signal) is no fault of the template. What is, fails again.
  */
 function renderPart(parsed: ParsedPart, scope: object): RenderedPart {
-  const cpuBefore = cpuMs();
+  const begun = cpuLately();
   try {
     return tryRenderPart(parsed, scope);
   } catch (error) {
-    if (!(error instanceof RenderError) || cpuMs() - cpuBefore > RENDER_LIMIT_MS / 2) {
+    if (!(error instanceof RenderError) || cpuMs() - begun > RENDER_LIMIT_MS / 2) {
       throw error;
     }
     return tryRenderPart(parsed, scope);
   }
+}
+
+let lately = { cpuMs: 0, atMs: Number.NEGATIVE_INFINITY };
+
+/** As `cpuMs`, or up to `LATELY_MS` of the clock before: asking the system for each part takes longer than to render some. */
+function cpuLately(): number {
+  const atMs = performance.now();
+  if (atMs - lately.atMs > LATELY_MS) {
+    lately = { cpuMs: cpuMs(), atMs };
+  }
+  return lately.cpuMs;
 }
 
 /** Of this thread, so far. */
@@ -272,30 +301,58 @@ function cpuMs(): number {
   return (user + system) / 1_000;
 }
 
-function tryRenderPart(parsed: ParsedPart, scope: object): RenderedPart {
-  const { part, template, form } = parsed;
+function tryRenderPart({ part, form }: ParsedPart, scope: object): RenderedPart {
   const engine = engineOf(part);
   // One for the whole part, however many pieces it is rendered in: its limits of time and memory are for all of them together.
   const context = new Context(scope, engine.options, { sync: true }, { liquid: engine });
-  const values = form?.outputs.map((output) => renderTemplate(part, [output], context));
-  const merged = form && values && { literals: form.literals, values };
-  const whole = merged ? joined(merged) : renderTemplate(part, template, context);
+  const values: string[] = [];
+  for (const piece of form.pieces) {
+    values.push(plainValue(part, piece, scope) ?? renderPiece(part, piece, context));
+    if (context.breakCalled || context.continueCalled) {
+      break; // outside of a loop it ends the template
+    }
+  }
+  const isWhole = !context.breakCalled && !context.continueCalled;
+  const merged = { literals: isWhole ? form.literals : form.literals.slice(0, values.length), values };
+  const whole = joined(merged);
   if (whole.length > MAX_RENDERED_LENGTH) {
     throw new RenderError(part, `it comes to ${whole.length} characters`);
   }
-  return { whole, merged };
+  return { whole, merged: isWhole ? merged : undefined };
 }
 
-function renderTemplate(part: Part, template: LiquidTemplate[], context: Context): string {
+/** What a mere name says, without LiquidJS, which takes ten times as long for it; absent where that is not plainly text or a number. */
+function plainValue(part: Part, { path }: Piece, scope: object): string | undefined {
+  let value: unknown = path && scope;
+  for (const name of path ?? []) {
+    if (typeof value !== 'object' || value === null || Array.isArray(value) || !Object.hasOwn(value, name)) {
+      return undefined;
+    }
+    value = Reflect.get(value, name);
+  }
+  if (typeof value !== 'string' && typeof value !== 'number') {
+    return undefined;
+  }
+  const text = String(value);
+  return part === 'body' ? text.replaceAll(/[&<>"']/g, (character) => ESCAPED[character] ?? '') : text;
+}
+
+function renderPiece(part: Part, { template }: Piece, context: Context): string {
   try {
-    return String(engineOf(part).renderSync(template, context));
+    return String(engineOf(part).renderSync([template], context));
   } catch (error) {
     throw new RenderError(part, messageOf(error), { cause: error });
   }
 }
 
-function joined({ literals, values }: MergedPart): string {
-  return literals.map((literal, index) => literal + (values[index] ?? '')).join('');
+/** Put together piece by piece, of which V8 makes one text only where somebody reads it. */
+export function joined({ literals, values }: MergedPart): string {
+  let whole = '';
+  for (const [index, literal] of literals.entries()) {
+    whole += literal;
+    whole += values[index] ?? '';
+  }
+  return whole;
 }
 
 function engineOf(part: Part): Liquid {

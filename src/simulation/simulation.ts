@@ -126,7 +126,7 @@ export class Simulation {
       groups,
       queue,
       channel,
-      new MailMakers(messages, groups, links, new ReturnPaths(key, settings), settings),
+      new MailMakers(messages, groups, links, new ReturnPaths(key, settings), clock, settings),
       stopper,
       new Brake(stopper, settings),
       new Unpaced(new SqliteRateStore(database), groups, channel, shutdown, clock, settings, log),

@@ -90,7 +90,7 @@ const GROUP_MAX = 130;
 const LARGE_MIN = 60;
 // As many as keep a run within some seconds of sending; LocalStack does some 20 windows a second.
 const DELIVERIES_MAX = { embedded: 450, aws: 300 };
-// With few, a window is one mail, and each has its own transaction.
+// With few, a window begins with one mail, which has its own transaction.
 const SMTP_CONNECTIONS = { embedded: [1, 2, 5, 10], aws: [10, 20, 40] };
 const MESSAGES_MAX = 8;
 const FIRST_MESSAGE = 'message-0';

@@ -8,6 +8,7 @@ import { SmtpChannel } from '../../src/delivery/channels/smtp.channel.ts';
 import type { MailParts } from '../../src/delivery/mime.ts';
 import { compileContent } from '../../src/schedule/compiled-content.ts';
 import type { Content } from '../../src/schedule/content.ts';
+import { SystemClock } from '../../src/platform/clock/system-clock.ts';
 import { Child } from '../support/child.ts';
 import { numberAt, parseObject } from '../support/json.ts';
 import { matching } from '../support/matching.ts';
@@ -104,8 +105,8 @@ function readers(count: number): readonly Reader[] {
   }));
 }
 
-/** A tag makes content that SES is not given a template for; this one says nothing. */
-const ASIDE = '{% comment %}{% endcomment %}';
+/** Two braces make content that SES is not given a template for; nobody sees these. */
+const ASIDE = '<!-- {% raw %}{{{% endraw %} -->';
 
 describe('the SES channel', () => {
   it('hands over fifty mails in one call, each with its own values, and answers in order', async () => {
@@ -132,10 +133,24 @@ describe('the SES channel', () => {
     );
   });
 
-  it('sends each as a MIME message where the content has tags', async () => {
+  it('hands over what tags say as values too', async () => {
     const standIn = await aStandIn();
     const channel = await aChannel(standIn.url);
     const mails = await mailsOf({ body: '<p>{% if name %}Dear {{ name }}{% endif %}</p>' }, readers(25));
+
+    await channel.send(mails, signal);
+
+    expect(standIn.calls).toEqual([{ kind: 'bulk', recipients: 25 }]);
+    const taken = new Map(standIn.received.map((mail) => [mail.recipient, mail]));
+    expect(mails.map(({ to }) => taken.get(to)?.html)).toEqual(
+      mails.map((_mail, index) => `<p>Dear Reader ${index}</p>`),
+    );
+  });
+
+  it('sends each as a MIME message where SES might read the content otherwise', async () => {
+    const standIn = await aStandIn();
+    const channel = await aChannel(standIn.url);
+    const mails = await mailsOf({ body: '<p>Dear {{ name }} {% raw %}{{{% endraw %}</p>' }, readers(25));
 
     const results = await channel.send(mails, signal);
 
@@ -143,7 +158,11 @@ describe('the SES channel', () => {
     expect(standIn.calls).toEqual(mails.map(() => ({ kind: 'single', recipients: 1 })));
     const ids = new Map(standIn.received.map((mail) => [mail.recipient, mail]));
     expect(mails.map(({ to }) => ids.get(to))).toMatchObject(
-      mails.map(({ to }, index) => ({ recipient: to, html: `<p>Dear Reader ${index}</p>`, via: 'single' })),
+      mails.map(({ to }, index) => ({
+        recipient: to,
+        html: `<p>Dear Reader ${index} {{</p>`,
+        via: 'single',
+      })),
     );
     expect(results).toEqual(
       mails.map(({ to }) => ({ kind: 'accepted', providerId: ids.get(to)?.messageId })),
@@ -364,7 +383,12 @@ describe('content that SES puts together', () => {
       const channel = await aChannel(standIn.url);
       const sink = await SmtpSink.start({ keepRaw: true });
       onTestFinished(() => sink.close());
-      const smtp = new SmtpChannel({ url: sink.url, connections: 1, window: 1 });
+      const smtp = new SmtpChannel({
+        url: sink.url,
+        connections: 1,
+        window: { least: 1, most: 1 },
+        clock: new SystemClock(),
+      });
       onTestFinished(() => smtp.close());
       const [mail] = await mailsOf(content, [reader]);
 

@@ -3,6 +3,8 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import type { Mail, SendResult } from '../../src/delivery/channels/channel.ts';
 import type { SmtpTimeouts } from '../../src/delivery/channels/smtp-session.ts';
 import { SmtpChannel } from '../../src/delivery/channels/smtp.channel.ts';
+import { SystemClock } from '../../src/platform/clock/system-clock.ts';
+import { ManualClock } from '../support/manual-clock.ts';
 import { matching } from '../support/matching.ts';
 import { until } from '../support/until.ts';
 import { type Behaviour, type SinkOptions, SmtpSink } from '../support/smtp-sink.ts';
@@ -22,7 +24,13 @@ async function aSink(options: SinkOptions = {}): Promise<SmtpSink> {
 const GO_ON = new AbortController().signal;
 
 function aChannel(url: string, timeouts: Partial<SmtpTimeouts> = TIMEOUTS, connections = 2): SmtpChannel {
-  const channel = new SmtpChannel({ url, connections, window: 5, timeouts });
+  const channel = new SmtpChannel({
+    url,
+    connections,
+    window: { least: 5, most: 50 },
+    clock: new SystemClock(),
+    timeouts,
+  });
   onTestFinished(() => channel.close());
   return channel;
 }
@@ -101,9 +109,26 @@ describe('the SMTP channel', () => {
     await channel.send(mails.slice(0, 15), GO_ON);
     await channel.send(mails.slice(15), GO_ON);
 
-    expect(channel.window).toBe(5);
     expect(sink.count).toBe(30);
     expect(sink.connected).toBe(3);
+  });
+
+  it('takes more at once while the server is quick, and begins anew when something went wrong', async () => {
+    const sink = await aSink({ behaviours: [{ match: '^full', at: 'rcpt', do: 'reply', code: 452 }] });
+    const clock = new ManualClock(Temporal.Instant.from('2026-11-23T14:10:00Z'));
+    const channel = new SmtpChannel({ url: sink.url, connections: 2, window: { least: 2, most: 7 }, clock });
+    onTestFinished(() => channel.close());
+    const windows: number[] = [];
+
+    for (const name of ['ada', 'bo', 'cy', 'full']) {
+      windows.push(channel.window);
+      const mails = Array.from({ length: channel.window }, () =>
+        aMail({ to: anEmail(`${name}@example.com`) }),
+      );
+      await channel.send(mails, GO_ON);
+    }
+
+    expect([...windows, channel.window]).toEqual([2, 4, 7, 7, 2]);
   });
 
   it('begins nothing once it was told to stop', async () => {

@@ -141,7 +141,7 @@ export class Belfry {
       groups,
       queue,
       channel,
-      new MailMakers(messages, groups, linksOf(settings), returnPaths, settings),
+      new MailMakers(messages, groups, linksOf(settings), returnPaths, clock, settings),
       stopper,
       this.brake,
       new Pacer(engine.rates, groups, channel, this.shutdown, clock, settings, log),

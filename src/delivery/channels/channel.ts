@@ -77,7 +77,7 @@ export interface SenderStanding {
 export abstract class Channel {
   abstract readonly name: ChannelName;
 
-  /** How many mails it takes in one call at most. All of them are in doubt when the process dies during the call. */
+  /** How many mails it takes in the next call at most. All of them are in doubt when the process dies during the call. */
   abstract readonly window: number;
 
   /**

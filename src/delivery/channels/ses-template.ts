@@ -1,5 +1,6 @@
 import type { Merge, MergedPart } from '../../schedule/compiled-content.ts';
-import { isUsualSubject, mailboxText, withMailLines } from '../mime.ts';
+import { isUsualSubject, mailboxText } from '../mime.ts';
+import { withMailLines } from '../mime-part.ts';
 import type { Mail } from './channel.ts';
 
 /*

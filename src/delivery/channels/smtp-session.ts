@@ -82,15 +82,9 @@ export class SmtpSession {
   }
 
   /** Goes out at once; resolves when there is room for more. Rejects where the session has ended. */
-  async write(...parts: readonly (Buffer | string)[]): Promise<void> {
+  async write(data: Buffer | string): Promise<void> {
     this.#requireOpen();
-    this.#socket.cork();
-    let hasRoom = true;
-    for (const part of parts) {
-      hasRoom = this.#socket.write(part);
-    }
-    this.#socket.uncork();
-    if (!hasRoom) {
+    if (!this.#socket.write(data)) {
       await this.#room();
     }
   }

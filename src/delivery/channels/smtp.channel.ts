@@ -1,6 +1,7 @@
-import { MINUTE_MS, SECOND_MS } from '../../platform/clock/clock.ts';
+import { type Clock, MINUTE_MS, msBetween, SECOND_MS } from '../../platform/clock/clock.ts';
 import { assertNever } from '../../platform/errors/assert-never.ts';
 import { Channel, type Mail, type SendResult } from './channel.ts';
+import { HandOverWindow } from './hand-over-window.ts';
 import { resultOfContent, resultOfLoss, resultOfReply, resultOfSize, type SmtpStep } from './smtp-results.ts';
 import { type Reply, SmtpLostError, SmtpSession, type SmtpTimeouts } from './smtp-session.ts';
 
@@ -9,8 +10,9 @@ export interface SmtpOptions {
   readonly url: string;
   /** How many connections are kept, and so how many mails go at once. */
   readonly connections: number;
-  /** How many mails are handed over in one call; several calls share the connections. */
-  readonly window: number;
+  /** How many mails are handed over in one call; several calls share the connections. It begins with the least. */
+  readonly window: { readonly least: number; readonly most: number };
+  readonly clock: Clock;
   readonly timeouts?: Partial<SmtpTimeouts>;
 }
 
@@ -84,15 +86,17 @@ interface Line {
  */
 export class SmtpChannel extends Channel {
   override readonly name = 'smtp';
-  override readonly window: number;
   readonly #url: string;
   readonly #timeouts: SmtpTimeouts;
+  readonly #window: HandOverWindow;
+  readonly #clock: Clock;
   readonly #lines: readonly Line[];
   readonly #queue: Outgoing[] = [];
 
-  constructor({ url, connections, window, timeouts }: SmtpOptions) {
+  constructor({ url, connections, window, clock, timeouts }: SmtpOptions) {
     super();
-    this.window = window;
+    this.#window = new HandOverWindow(window.least, window.most);
+    this.#clock = clock;
     this.#url = url;
     this.#timeouts = { ...TIMEOUTS, ...timeouts };
     this.#lines = Array.from({ length: connections }, () => ({
@@ -103,7 +107,29 @@ export class SmtpChannel extends Channel {
     }));
   }
 
+  override get window(): number {
+    return this.#window.size;
+  }
+
   override async send(mails: readonly Mail[], signal: AbortSignal): Promise<readonly SendResult[]> {
+    const begunAt = this.#clock.now();
+    const results = await this.#sendAll(mails, signal);
+    if (results.every(({ kind }) => kind === 'accepted' || kind === 'rejected')) {
+      this.#window.took(mails.length, msBetween(begunAt, this.#clock.now()));
+    } else {
+      this.#window.shrink();
+    }
+    return results;
+  }
+
+  override close(): Promise<void> {
+    for (const { session } of this.#lines) {
+      session?.end(new SmtpLostError('The channel was closed.'));
+    }
+    return Promise.resolve();
+  }
+
+  async #sendAll(mails: readonly Mail[], signal: AbortSignal): Promise<readonly SendResult[]> {
     const breakOff = (): void => this.#breakOff(signal);
     signal.addEventListener('abort', breakOff);
     const results = mails.map((mail) => this.#enqueue(mail, signal));
@@ -116,13 +142,6 @@ export class SmtpChannel extends Channel {
     } finally {
       signal.removeEventListener('abort', breakOff);
     }
-  }
-
-  override close(): Promise<void> {
-    for (const { session } of this.#lines) {
-      session?.end(new SmtpLostError('The channel was closed.'));
-    }
-    return Promise.resolve();
   }
 
   #enqueue(mail: Mail, signal: AbortSignal): Promise<SendResult> {
@@ -250,7 +269,7 @@ export class SmtpChannel extends Channel {
     line.introduced = session.pipelining ? this.#takeFor(session) : undefined;
     const rest = line.introduced ? FINAL_DOT + envelopeOf(session, line.introduced) : FINAL_DOT;
     outgoing.mayBeTaken = true;
-    await (content.length > SLICE_BYTES ? session.write(rest) : session.write(content, rest));
+    await session.write(content.length > SLICE_BYTES ? rest : Buffer.concat([content, Buffer.from(rest)]));
     const reply = await session.reply();
     line.served += 1;
     outgoing.end(resultOfContent(reply));
