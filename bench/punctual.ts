@@ -79,8 +79,8 @@ async function measure(args: readonly string[]): Promise<Measured> {
     const [few, many] = await probeBoth(folder, Number(values.messages), pairs);
     const nodeArgs = values.node.split(' ').filter((arg) => arg !== '');
     const rushes: Rush[] = [];
-    for (let round = 1; round <= Math.min(pairs, ROUNDS); round += 1) {
-      rushes.push(await rush(join(folder, `rush-${round}`), atOnce, nodeArgs));
+    for (let turn = 1; turn <= Math.min(pairs, ROUNDS); turn += 1) {
+      rushes.push(await rush(join(folder, `rush-${turn}`), atOnce, nodeArgs));
     }
     return measuredOf(few, many, rushes);
   } finally {
@@ -150,7 +150,10 @@ async function probeBoth(folder: string, messages: number, pairs: number): Promi
   await using manySink = await SinkProcess.start({ record: join(folder, 'many.ndjson') });
   const few = await prepare(fewSink, join(folder, 'few'), FEW);
   const many = await prepare(manySink, join(folder, 'many'), messages);
-  await alternate([() => probeOn(few), () => probeOn(many)], pairs);
+  await alternate(
+    [few, many].map((side) => async (): Promise<void> => probeOn(side)),
+    pairs,
+  );
   return [few.lateness, many.lateness];
 }
 
