@@ -47,6 +47,8 @@ const leaseHeld = 'lease_token = :token AND lease_until > :now';
 const thisBatch = 'message_key = :messageKey AND first_subscriber = :first';
 const inBatch = 'message_key = :messageKey AND subscriber BETWEEN :first AND :last';
 const inOutcomes = 'outcome IN (SELECT value FROM json_each(:outcomes))';
+/** Of a batch, at `:now`. */
+export const claimable = `state = 'open' AND available_at <= :now AND (batches.lease_until IS NULL OR batches.lease_until <= :now)`;
 const SELECT_BATCH = 'SELECT batches.*, group_name FROM batches JOIN messages USING (message_key)';
 
 @Injectable()
@@ -633,8 +635,7 @@ export function findClaimable(
   return database
     .all(
       `SELECT message_key, first_subscriber, group_name FROM batches INDEXED BY batches_open JOIN messages USING (message_key)
-       WHERE message_key = :messageKey AND first_subscriber > :after AND state = 'open'
-         AND available_at <= :now AND (batches.lease_until IS NULL OR batches.lease_until <= :now)
+       WHERE message_key = :messageKey AND first_subscriber > :after AND ${claimable}
          AND (available_at > :since OR batches.lease_until > :since)
        ORDER BY first_subscriber LIMIT :limit`,
       {
