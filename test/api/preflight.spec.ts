@@ -164,7 +164,7 @@ describe('POST …/schedule/{key}/preflight', () => {
 
   it('asks SES whether it would take the mail, and from whom', async () => {
     const ses = await SesStandIn.start({
-      identities: { 'good.example': true },
+      identities: { 'good.example': 'signed' },
       account: { productionAccess: false },
     });
     onTestFinished(() => ses.close());
@@ -185,6 +185,9 @@ describe('POST …/schedule/{key}/preflight', () => {
     const denied = await preflight({ from: 'news@good.example' }, {}, asking);
 
     expect(sandbox['ses-identity']).toMatch(/^pass/);
+    expect(sandbox['dkim']).toBe('pass: SES signs mail from news@good.example.');
+    expect(unknown['dkim']).toMatch(/^fail: SES does not sign/);
+    expect(denied['dkim']).toMatch(/^warn: .*DKIM_SELECTOR/);
     expect(sandbox['ses-account']).toMatch(/^fail: The account is in the sandbox/);
     expect(unknown['ses-identity']).toMatch(/^fail: SES takes no mail from news@bad.example/);
     expect(unknown['ses-account']).toMatch(/^pass/);
