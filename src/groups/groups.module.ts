@@ -4,6 +4,7 @@ import { ConsentController } from './consent.controller.ts';
 import { ErasureController } from './erasure.controller.ts';
 import { Erasure } from './erasure.ts';
 import { GroupsController } from './groups.controller.ts';
+import { ImportAsker } from './imports/import-asker.ts';
 import { ImportRunner } from './imports/import-runner.ts';
 import { ImportSignal } from './imports/import-signal.ts';
 import { ImportWorker } from './imports/import-worker.ts';
@@ -35,6 +36,7 @@ import { Suppressions } from './suppressions.ts';
     Suppressor,
     ImportsService,
     ImportSignal,
+    ImportAsker,
     ImportWorker,
     ImportRunner,
   ],

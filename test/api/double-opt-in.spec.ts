@@ -133,6 +133,33 @@ describe('a group with double opt-in', () => {
     expect(absent.status).toBe(404);
   });
 
+  it('asks whoever is imported, one after the other, and nobody where the import says so', async () => {
+    const imported = async (query: string, ...emails: readonly string[]): Promise<void> => {
+      await app.request('POST', `/v1/groups/imports/imports${query}`, {
+        body: `email\n${emails.join('\n')}\n`,
+        headers: { 'content-type': 'text/csv' },
+      });
+      await until('The import ends', LIMIT_MS, async () => {
+        const { body } = await app.request('GET', '/v1/groups/imports/imports/latest');
+        return body['state'] === 'done' || undefined;
+      });
+    };
+    await app.request('PUT', '/v1/groups/imports', { body: { opt_in: 'double' } });
+
+    await imported('?ask_to_confirm=false', 'iris@example.com');
+    await imported('', 'ivan@example.com', 'ines@example.com');
+    await imported('', 'ivan@example.com', 'ines@example.com');
+    const [mail] = await mailsTo('ines@example.com', 1);
+    await mailsTo('ivan@example.com', 1);
+    await app.request('POST', await linkIn(mail), { body: 'from=page', headers: FORM });
+
+    expect(await statusOf('imports', 'ines@example.com')).toBe('active');
+    expect(await statusOf('imports', 'ivan@example.com')).toBe('pending');
+    expect(await mailsTo('ivan@example.com', 0)).toHaveLength(1);
+    expect(await mailsTo('iris@example.com', 0)).toEqual([]);
+    expect((await app.request('GET', '/v1/groups/imports/imports/latest')).body['ask_to_confirm']).toBe(true);
+  });
+
   it('forgets who does not confirm in time, and their link is none any more', async () => {
     const email = 'dan@example.com';
     await subscribe('forgets', email);
