@@ -160,6 +160,15 @@ describe('POST …/schedule/{key}/preflight', () => {
 
     expect(findings['suppressed']).toBe('pass: 1 subscribers of the group are suppressed.');
     expect(findings['duration']).toContain('ends at about 2100-01-01T00:00:00.500Z');
+
+    for (const email of ['stranger@example.com', 'another@example.com']) {
+      await app.request('POST', '/v1/suppressions', { body: { email } });
+    }
+    const ofShorterGroup = await preflight({}, { readers: ['gone@example.com', 'here@example.com'] });
+    const ofNobody = await preflight({}, { readers: ['gone@example.com'] });
+
+    expect(ofShorterGroup['suppressed']).toBe('pass: 1 subscribers of the group are suppressed.');
+    expect(ofNobody['suppressed']).toBe('warn: Everybody in the group is suppressed: nothing would be sent.');
   });
 
   it('asks SES whether it would take the mail, and from whom', async () => {
