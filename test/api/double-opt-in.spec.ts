@@ -17,7 +17,10 @@ let clock: ManualClock;
 let app: TestApp;
 beforeAll(async () => {
   clock = new ManualClock(Temporal.Instant.from('2030-01-01T08:00Z'));
-  app = await startTestApp({ clock, env: { PUBLIC_URL, MAIL: 'outbox', CONFIRM_WITHIN: `${CONFIRM_WITHIN_HOURS}h` } });
+  app = await startTestApp({
+    clock,
+    env: { PUBLIC_URL, MAIL: 'outbox', CONFIRM_WITHIN: `${CONFIRM_WITHIN_HOURS}h` },
+  });
 });
 afterAll(() => app.close());
 

@@ -160,11 +160,20 @@ describe('POST …/schedule/{key}/preflight', () => {
 
     expect(findings['suppressed']).toBe('pass: 1 subscribers of the group are suppressed.');
     expect(findings['duration']).toContain('ends at about 2100-01-01T00:00:00.500Z');
+
+    for (const email of ['stranger@example.com', 'another@example.com']) {
+      await app.request('POST', '/v1/suppressions', { body: { email } });
+    }
+    const ofShorterGroup = await preflight({}, { readers: ['gone@example.com', 'here@example.com'] });
+    const ofNobody = await preflight({}, { readers: ['gone@example.com'] });
+
+    expect(ofShorterGroup['suppressed']).toBe('pass: 1 subscribers of the group are suppressed.');
+    expect(ofNobody['suppressed']).toBe('warn: Everybody in the group is suppressed: nothing would be sent.');
   });
 
   it('asks SES whether it would take the mail, and from whom', async () => {
     const ses = await SesStandIn.start({
-      identities: { 'good.example': true },
+      identities: { 'good.example': 'signed' },
       account: { productionAccess: false },
     });
     onTestFinished(() => ses.close());
@@ -185,6 +194,9 @@ describe('POST …/schedule/{key}/preflight', () => {
     const denied = await preflight({ from: 'news@good.example' }, {}, asking);
 
     expect(sandbox['ses-identity']).toMatch(/^pass/);
+    expect(sandbox['dkim']).toBe('pass: SES signs mail from news@good.example.');
+    expect(unknown['dkim']).toMatch(/^fail: SES does not sign/);
+    expect(denied['dkim']).toMatch(/^warn: .*DKIM_SELECTOR/);
     expect(sandbox['ses-account']).toMatch(/^fail: The account is in the sandbox/);
     expect(unknown['ses-identity']).toMatch(/^fail: SES takes no mail from news@bad.example/);
     expect(unknown['ses-account']).toMatch(/^pass/);

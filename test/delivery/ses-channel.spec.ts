@@ -2,7 +2,13 @@ import { connect } from 'node:net';
 import * as fc from 'fast-check';
 import { simpleParser } from 'mailparser';
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
-import type { Mail, MailHeader, SendQuota, SendResult } from '../../src/delivery/channels/channel.ts';
+import type {
+  Mail,
+  MailHeader,
+  SenderStanding,
+  SendQuota,
+  SendResult,
+} from '../../src/delivery/channels/channel.ts';
 import { SesChannel, type SesTimeouts } from '../../src/delivery/channels/ses.channel.ts';
 import { SmtpChannel } from '../../src/delivery/channels/smtp.channel.ts';
 import type { MailParts } from '../../src/delivery/mime.ts';
@@ -299,11 +305,22 @@ describe('the quota of the account', () => {
 });
 
 describe('what SES lets be sent from an address', () => {
-  const VERIFIED = { identity: 'verified', isSandbox: false, isEnabled: true };
+  const VERIFIED: SenderStanding = {
+    identity: 'verified',
+    isSigned: false,
+    isSandbox: false,
+    isEnabled: true,
+  };
 
-  it.each([
+  it.each<[string, NonNullable<SesOptions['identities']>, Partial<SesAccount>, SenderStanding]>([
     ['the address', { 'news@mail.example.com': true }, {}, VERIFIED],
     ['its domain', { 'mail.example.com': true }, {}, VERIFIED],
+    [
+      'signed',
+      { 'news@mail.example.com': true, 'mail.example.com': 'signed' },
+      {},
+      { ...VERIFIED, isSigned: true },
+    ],
     ['the domain above', { 'news@mail.example.com': false, 'example.com': true }, {}, VERIFIED],
     [
       'an address that is not verified yet',

@@ -31,7 +31,12 @@ describe('a refusal of a recipient', () => {
     ['5.7.1 Blocked', undefined],
     ['No such user 5.1.1', undefined],
   ])('%s: says whether the address is dead: %s', (text, isDead) => {
-    const expected = { kind: 'rejected', reason: `550 ${text}`, bounced: true, ...(isDead === true && { isDead }) };
+    const expected = {
+      kind: 'rejected',
+      reason: `550 ${text}`,
+      bounced: true,
+      ...(isDead === true && { isDead }),
+    };
 
     expect(resultOfReply('RCPT TO', { code: 550, text: `550 ${text}` })).toEqual(expected);
     expect(resultOfReply('MAIL FROM', { code: 550, text: `550 ${text}` })).toMatchObject({ kind: 'refused' });

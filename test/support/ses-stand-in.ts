@@ -64,8 +64,8 @@ export interface SesOptions {
   readonly account?: Partial<SesAccount>;
   /** Known by these names; any name is known where absent. */
   readonly configurationSets?: readonly string[];
-  /** Which are verified; others are not known. */
-  readonly identities?: Readonly<Record<string, boolean>>;
+  /** Which are verified, and of which mail is signed; others are not known. */
+  readonly identities?: Readonly<Record<string, boolean | 'signed'>>;
 }
 
 /** What GetAccount answers, and what is enforced. */
@@ -114,7 +114,7 @@ export class SesStandIn {
   readonly #server: Server;
   readonly #file: FileHandle | undefined;
   readonly #configurationSets: readonly string[] | undefined;
-  readonly #identities: ReadonlyMap<string, boolean>;
+  readonly #identities: ReadonlyMap<string, boolean | 'signed'>;
   readonly #waiters: { readonly count: number; readonly resolve: () => void }[] = [];
   #account: SesAccount;
   #behaviours: { readonly behaviour: SesBehaviour; readonly pattern: RegExp; left: number }[] = [];
@@ -261,14 +261,18 @@ export class SesStandIn {
     if (misbehave(this.#next('identity', [name]), request, response)) {
       return;
     }
-    const isVerified = this.#identities.get(name);
-    if (isVerified === undefined) {
+    const state = this.#identities.get(name);
+    if (state === undefined) {
       throw new SesFault('NotFoundException', 404, `Email identity ${name} does not exist.`);
     }
     reply(response, {
       IdentityType: name.includes('@') ? 'EMAIL_ADDRESS' : 'DOMAIN',
-      VerifiedForSendingStatus: isVerified,
-      VerificationStatus: isVerified ? 'SUCCESS' : 'PENDING',
+      VerifiedForSendingStatus: state !== false,
+      VerificationStatus: state === false ? 'PENDING' : 'SUCCESS',
+      DkimAttributes: {
+        SigningEnabled: state === 'signed',
+        Status: state === 'signed' ? 'SUCCESS' : 'NOT_STARTED',
+      },
     });
   }
 

@@ -73,6 +73,8 @@ export interface SendQuota {
 export interface SenderStanding {
   /** Of the address, or of its domain or one above it; `unknown` where the provider does not say. */
   readonly identity: 'verified' | 'not-verified' | 'unknown';
+  /** Whether the provider signs mail from it (DKIM); absent where it does not say. */
+  readonly isSigned: boolean | undefined;
   /** Only verified addresses are sent to. */
   readonly isSandbox: boolean;
   /** False where the provider takes no mail of the account at all. */

@@ -134,11 +134,12 @@ export class SesChannel extends Channel {
       // A domain that is verified is so with everything below it (SES Developer Guide, Verified identities).
       ...[address, ...withParents(domain)].map((identity) => this.#readIdentity(identity)),
     ]);
+    const known = identities.map(({ identity }) => identity);
+    const isUnknown = known.includes('unknown');
+    const isSigned = identities.some((identity) => identity.isSigned);
     return {
-      identity:
-        identities.find((identity) => identity === 'verified') ??
-        identities.find((identity) => identity === 'unknown') ??
-        'not-verified',
+      identity: known.includes('verified') ? 'verified' : isUnknown ? 'unknown' : 'not-verified',
+      isSigned: !isSigned && isUnknown ? undefined : isSigned,
       isSandbox: account.ProductionAccessEnabled !== true,
       isEnabled: account.SendingEnabled === true,
     };
@@ -150,15 +151,19 @@ export class SesChannel extends Channel {
   }
 
   /** `unknown` also where the process may not ask: it may be allowed some identities only. */
-  async #readIdentity(identity: string): Promise<SenderStanding['identity']> {
+  async #readIdentity(
+    name: string,
+  ): Promise<{ readonly identity: SenderStanding['identity']; readonly isSigned: boolean }> {
     try {
-      const { VerifiedForSendingStatus: isVerified } = await this.#client.send(
-        new GetEmailIdentityCommand({ EmailIdentity: identity }),
+      const { VerifiedForSendingStatus: isVerified, DkimAttributes: dkim } = await this.#client.send(
+        new GetEmailIdentityCommand({ EmailIdentity: name }),
         this.#limits(new AbortController().signal),
       );
-      return isVerified === true ? 'verified' : 'not-verified';
+      const isSigned = dkim?.SigningEnabled === true && dkim.Status === 'SUCCESS';
+      return { identity: isVerified === true ? 'verified' : 'not-verified', isSigned };
     } catch (error) {
-      return error instanceof Error && error.name === 'NotFoundException' ? 'not-verified' : 'unknown';
+      const isAbsent = error instanceof Error && error.name === 'NotFoundException';
+      return { identity: isAbsent ? 'not-verified' : 'unknown', isSigned: false };
     }
   }
 

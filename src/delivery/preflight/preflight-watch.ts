@@ -71,7 +71,8 @@ export class PreflightWatch {
     const now = this.clock.now();
     const found = await this.messages.findWaking(plusMs(now, AHEAD_MS), LOOK_LIMIT);
     const before = this.#looked;
-    this.#looked = new Map(found.map(({ key, wakeAt }) => [key, wakeAt]));
+    const looked = new Map<string, Temporal.Instant>();
+    this.#looked = looked;
     for (const waking of found) {
       if (waking.kind === 'message' && !isReached(waking.wakeAt, now) && !isSame(before, waking)) {
         const message = await this.messages.find(waking.group, waking.key);
@@ -79,6 +80,7 @@ export class PreflightWatch {
           await this.#look(message);
         }
       }
+      looked.set(waking.key, waking.wakeAt);
     }
   }
 

@@ -92,7 +92,13 @@ export class Preflight {
       domainFindings(this.records, domain, this.settings.dkimSelector),
       providerFindings(this.channel, address),
     ]);
-    return [fromRule('pass', `Mail is from ${domain}.`), ...ofDomain, ...ofProvider];
+    // Under which names SES has its keys it alone knows.
+    const isTold = this.settings.dkimSelector === undefined && ofProvider.some(({ rule }) => rule === 'dkim');
+    return [
+      fromRule('pass', `Mail is from ${domain}.`),
+      ...ofDomain.filter(({ rule }) => rule !== 'dkim' || !isTold),
+      ...ofProvider.filter(({ rule }) => rule !== 'dkim' || isTold),
+    ];
   }
 
   /** A mail as somebody would get it of whom only the address is known; or why there can be none. */

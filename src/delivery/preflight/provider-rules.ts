@@ -2,6 +2,7 @@ import type { Channel, SenderStanding } from '../channels/channel.ts';
 import { type Finding, finding } from '../../schedule/finding.ts';
 
 const identityRule = finding('ses-identity', 'SES Developer Guide, Verified identities');
+const dkimRule = finding('dkim', 'SES Developer Guide, Easy DKIM');
 const accountRule = finding('ses-account', 'SES Developer Guide, Request production access');
 
 /** What the provider lets the account send from this address; nothing where there is nobody to ask. Never rejects. */
@@ -11,7 +12,11 @@ export async function providerFindings(channel: Channel, address: string): Promi
   }
   try {
     const standing = await channel.readSender(address);
-    return [identityFinding(standing, address), accountFinding(standing)];
+    return [
+      identityFinding(standing, address),
+      ...signatureFindings(standing, address),
+      accountFinding(standing),
+    ];
   } catch (error) {
     const why = error instanceof Error ? error.name : String(error);
     return [accountRule('warn', `SES did not say what the account may send (${why}).`)];
@@ -30,6 +35,16 @@ function identityFinding({ identity }: SenderStanding, address: string): Finding
     default:
       return identityRule('warn', `SES did not say whether ${address}, or its domain, is verified.`);
   }
+}
+
+/** Nothing where SES does not say: the key may be looked for in DNS. */
+function signatureFindings({ isSigned }: SenderStanding, address: string): readonly Finding[] {
+  if (isSigned === undefined) {
+    return [];
+  }
+  return isSigned
+    ? [dkimRule('pass', `SES signs mail from ${address}.`)]
+    : [dkimRule('fail', `SES does not sign mail from ${address}: set up Easy DKIM for its domain.`)];
 }
 
 function accountFinding({ isEnabled, isSandbox }: SenderStanding): Finding {
