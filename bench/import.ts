@@ -12,7 +12,7 @@ import { ServerProcess } from '../test/support/server-process.ts';
 import { until } from '../test/support/until.ts';
 import { atMost, type Bench, type Measured, type Row } from './frame/bench.ts';
 import { median, quantile, round } from './frame/figures.ts';
-import { readMemory } from './frame/process-usage.ts';
+import { readCpuMs, readMemory } from './frame/process-usage.ts';
 
 export const importFile: Bench = {
   name: 'import',
@@ -27,6 +27,7 @@ export const importFile: Bench = {
 const ROWS = 1_000_000;
 const CHUNK_ROWS = 1_000;
 const GROUP = 'imported';
+const ORDERS = ['none', 'by address'] as const;
 const ASK_EVERY_MS = 250;
 const LIMIT_MS = 1_800_000;
 const BAR_MB = 200;
@@ -37,17 +38,24 @@ const STRIDE = 15_485_863;
 async function measure(args: readonly string[]): Promise<Measured> {
   const { values } = parseArgs({
     args: [...args],
-    options: { rows: { type: 'string', default: String(ROWS) } },
+    options: {
+      rows: { type: 'string', default: String(ROWS) },
+      // Only one of the two.
+      order: { type: 'string' },
+      // Options of the server's Node, parted by spaces: --node='--cpu-prof --cpu-prof-dir=/tmp/profile', say.
+      node: { type: 'string', default: '' },
+    },
   });
+  const nodeArgs = values.node.split(' ').filter((arg) => arg !== '');
   const rows = Number(values.rows);
   const folder = await mkdtemp(join(tmpdir(), 'belfry-bench-'));
   try {
     const table: Row[] = [];
-    for (const order of ['none', 'by address'] as const) {
+    for (const order of ORDERS.filter((one) => values.order === undefined || values.order === one)) {
       const file = join(folder, 'subscribers.csv');
       const position = (index: number): number => (order === 'none' ? (index * STRIDE) % rows : index);
       await pipeline(Readable.from(linesOf(rows, position)), createWriteStream(file));
-      table.push({ order, ...(await throughServer(file, join(folder, order), rows)) });
+      table.push({ order, ...(await throughServer(file, join(folder, order), { rows, nodeArgs })) });
       table.push({ order, ...bareLoop(join(folder, `${order}.db`), rows, position) });
     }
     const peaks = table.map((row) => Number(row['peak_mb'] ?? 0));
@@ -62,8 +70,13 @@ async function measure(args: readonly string[]): Promise<Measured> {
   }
 }
 
-async function throughServer(file: string, dataDir: string, rows: number): Promise<Row> {
-  await using server = await ServerProcess.start({ env: { DATA_DIR: dataDir } });
+async function throughServer(
+  file: string,
+  dataDir: string,
+  { rows, nodeArgs }: { readonly rows: number; readonly nodeArgs: readonly string[] },
+): Promise<Row> {
+  await using server = await ServerProcess.start({ env: { DATA_DIR: dataDir }, nodeArgs });
+  const cpuBeforeMs = await readCpuMs(server.pid);
   const startedAtMs = performance.now();
   const key = await upload(server, file);
   const storedAtMs = performance.now();
@@ -85,12 +98,15 @@ async function throughServer(file: string, dataDir: string, rows: number): Promi
   );
   const seconds = (performance.now() - startedAtMs) / 1_000;
   const { peakBytes } = await readMemory(server.pid);
+  const cpuMs = await readCpuMs(server.pid);
+  await server.kill('SIGTERM'); // by which a profile is written
   return {
     by: 'import over HTTP',
     file_mb: round((await stat(file)).size / MIB, 1),
     upload_s: round((storedAtMs - startedAtMs) / 1_000, 1),
     seconds: round(seconds, 1),
     rows_per_s: round(rows / seconds),
+    cpu_us_per_row: round(((cpuMs - cpuBeforeMs) * 1_000) / rows, 1),
     peak_mb: round(peakBytes / MIB),
     health_median_ms: round(median(answersMs)),
     health_p99_ms: round(quantile(answersMs, 0.99)),

@@ -8,16 +8,19 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { deliver } from './deliver.ts';
+import { fanout } from './fanout.ts';
 import type { Bench } from './frame/bench.ts';
 import { print, printMeasured } from './frame/print.ts';
 import { readSurroundings, surroundingsLine } from './frame/surroundings.ts';
+import { idle } from './idle.ts';
 import { importFile } from './import.ts';
 import { punctual } from './punctual.ts';
 import { RESULTS, writeReport } from './report.ts';
+import { scan } from './scan.ts';
 import { schedule } from './schedule.ts';
 
 // In the order of the report.
-const BENCHES: readonly Bench[] = [schedule, deliver, punctual, importFile];
+const BENCHES: readonly Bench[] = [schedule, deliver, fanout, punctual, scan, importFile, idle];
 
 const [asked = '', ...options] = process.argv.slice(2);
 const bench = BENCHES.find((each) => each.name === asked);

@@ -2,8 +2,10 @@
  * Imports a file of subscribers into a group of a running server:
  *
  *   npm run import -- FILE --group GROUP [--url http://localhost:3000] [--key KEY] [--format csv|ndjson] [--dry-run]
+ *                 [--no-ask]
  *
- * The address and the key are BELFRY_URL and BELFRY_KEY where they are not given. On a terminal it draws a progress bar. Rows that are
+ * The address and the key are BELFRY_URL and BELFRY_KEY where they are not given. --no-ask sends nobody who is
+ * pending a mail that asks to confirm. On a terminal it draws a progress bar, elsewhere it prints a line at each quarter. Rows that are
  * rejected are printed, and then it exits with 1; with 2 where there was no import at all.
  */
 import { openAsBlob } from 'node:fs';
@@ -21,7 +23,7 @@ import {
 } from '../test/support/json.ts';
 
 const USAGE =
-  'Usage: npm run import -- FILE --group GROUP [--url http://localhost:3000] [--key KEY] [--format csv|ndjson] [--dry-run]';
+  'Usage: npm run import -- FILE --group GROUP [--url http://localhost:3000] [--key KEY] [--format csv|ndjson] [--dry-run] [--no-ask]';
 const ASK_EVERY_MS = 500;
 const ENDED = new Set(['done', 'failed', 'cancelled']);
 const NDJSON_NAME = /\.(?:ndjson|jsonl)$/i;
@@ -30,6 +32,7 @@ interface Plan {
   readonly file: string;
   readonly format: string;
   readonly dryRun: boolean;
+  readonly asks: boolean;
   /** Of the imports of the group. */
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
@@ -51,6 +54,7 @@ function readPlan(): Plan {
       key: { type: 'string', default: process.env['BELFRY_KEY'] ?? '' },
       format: { type: 'string' },
       'dry-run': { type: 'boolean', default: false },
+      'no-ask': { type: 'boolean', default: false },
     },
   });
   const [file, ...rest] = positionals;
@@ -61,6 +65,7 @@ function readPlan(): Plan {
     file,
     format: values.format ?? (NDJSON_NAME.test(file) ? 'ndjson' : 'csv'),
     dryRun: values['dry-run'],
+    asks: !values['no-ask'],
     url: `${values.url.replace(/\/+$/, '')}/v1/groups/${encodeURIComponent(values.group)}/imports`,
     headers: values.key === '' ? {} : { authorization: `Bearer ${values.key}` },
   };
@@ -70,8 +75,10 @@ async function importFile(plan: Plan): Promise<number> {
   const posted = await upload(plan);
   const ended = await follow(plan, textAt(posted, 'key'));
   const rows = (name: string): number => numberAt(ended, 'rows', name);
+  const duplicates =
+    rows('duplicates') === 0 ? '' : `; ${rows('duplicates')} of them for an address that came before`;
   print(
-    `${plan.dryRun ? 'Dry run: ' : ''}${textAt(ended, 'state')}. ${rows('read')} rows: ${rows('created')} created, ${rows('updated')} updated, ${rows('unchanged')} unchanged, ${rows('rejected')} rejected; ${rows('duplicates')} of them for an address that came before.`,
+    `${plan.dryRun ? 'Dry run: ' : ''}${textAt(ended, 'state')}. ${countOf(rows('read'))}: ${rows('created')} created, ${rows('updated')} updated, ${rows('unchanged')} unchanged, ${rows('rejected')} rejected${duplicates}.`,
   );
   if (ended['reason'] !== null) {
     print(textAt(ended, 'reason'));
@@ -82,9 +89,9 @@ async function importFile(plan: Plan): Promise<number> {
   return textAt(ended, 'state') === 'done' && rows('rejected') === 0 ? 0 : 1;
 }
 
-async function upload({ file, format, dryRun, url, headers }: Plan): Promise<JsonObject> {
+async function upload({ file, format, dryRun, asks, url, headers }: Plan): Promise<JsonObject> {
   const body = await openAsBlob(file); // is read as it is sent
-  const response = await fetch(`${url}?format=${format}&dry_run=${dryRun}`, {
+  const response = await fetch(`${url}?format=${format}&dry_run=${dryRun}&ask_to_confirm=${asks}`, {
     method: 'POST',
     headers: { ...headers, 'content-type': format === 'csv' ? 'text/csv' : 'application/x-ndjson' },
     body,
@@ -97,10 +104,10 @@ async function follow({ url, headers }: Plan, key: string): Promise<JsonObject> 
   let bar: ProgressBar | undefined;
   for (;;) {
     const job = await answerOf(await fetch(`${url}/${key}`, { headers }));
-    bar ??= new ProgressBar(process.stdout, Math.max(1, numberAt(job, 'bytes')));
+    bar ??= new ProgressBar(process.stdout, Math.max(1, numberAt(job, 'bytes')), 'bytes');
     bar.show(
       numberAt(job, 'bytes_done'),
-      `bytes, ${numberAt(job, 'rows', 'read')} rows, ${textAt(job, 'state')}`,
+      `${textAt(job, 'state')}, ${countOf(numberAt(job, 'rows', 'read'))}`,
     );
     if (ENDED.has(textAt(job, 'state'))) {
       bar.end();
@@ -108,6 +115,10 @@ async function follow({ url, headers }: Plan, key: string): Promise<JsonObject> 
     }
     await delay(ASK_EVERY_MS);
   }
+}
+
+function countOf(rows: number): string {
+  return rows === 1 ? '1 row' : `${rows} rows`;
 }
 
 async function printRejected({ url, headers }: Plan, key: string): Promise<void> {

@@ -8,11 +8,14 @@ const PLAIN_STEPS = 4;
 export class ProgressBar {
   readonly #stream: WriteStream;
   readonly #total: number;
+  readonly #unit: string;
   #last = '';
 
-  constructor(stream: WriteStream, total: number) {
+  /** @param unit of what is counted; said on a terminal, where the numbers stand. */
+  constructor(stream: WriteStream, total: number, unit = '') {
     this.#stream = stream;
     this.#total = total;
+    this.#unit = unit === '' ? '' : ` ${unit}`;
   }
 
   show(count: number, note: string): void {
@@ -20,7 +23,7 @@ export class ProgressBar {
     if (this.#stream.isTTY) {
       const filled = Math.round(share * WIDTH);
       const bar = '█'.repeat(filled) + '░'.repeat(WIDTH - filled);
-      this.#write(`\r  ${bar} ${count}/${this.#total} ${note}\u001b[K`);
+      this.#write(`\r  ${bar} ${count}/${this.#total}${this.#unit} ${note}\u001b[K`);
       return;
     }
     const [status = ''] = note.split(',', 1);
@@ -29,7 +32,9 @@ export class ProgressBar {
   }
 
   end(): void {
-    this.#stream.write(this.#stream.isTTY ? '\n\n' : '\n');
+    if (this.#stream.isTTY) {
+      this.#stream.write('\n\n');
+    }
   }
 
   #write(text: string): void {

@@ -4,7 +4,7 @@ import { DomainError } from '../platform/errors/domain-error.ts';
 import { type Confirmation, ConfirmationStore } from './confirmation-store.ts';
 import type { GroupName } from './group.ts';
 import { SubscriberStore } from './subscriber-store.ts';
-import { type SubscriberKey, SubscriberNotFoundError } from './subscriber.ts';
+import { type Subscriber, type SubscriberKey, SubscriberNotFoundError } from './subscriber.ts';
 
 // Whoever has not answered three mails does not want them, or is not who was named; more would be a nuisance to a stranger.
 const SENDS_MAX = 3;
@@ -62,6 +62,22 @@ export class Confirmations {
   }
 
   /**
+   * The same at the time that is given, from which the time to confirm is counted; false where it has begun since they joined the group, so a
+   * second call changes nothing.
+   */
+  async beginOnce({ group, key, joinedAt }: Subscriber, at: Temporal.Instant): Promise<boolean> {
+    for (;;) {
+      const before = await this.confirmations.find(group, key);
+      if (before && isReached(joinedAt, before.requestedAt)) {
+        return false;
+      }
+      if (await this.#begin(group, key, before, at)) {
+        return true;
+      }
+    }
+  }
+
+  /**
    * Has a pending subscriber asked once more.
    * @throws {SubscriberNotFoundError} @throws {NotPendingError} @throws {ConfirmationLimitError}
    */
@@ -95,17 +111,17 @@ export class Confirmations {
     group: GroupName,
     subscriber: SubscriberKey,
     before: Confirmation | undefined,
+    at = this.clock.now(),
   ): Promise<boolean> {
-    const now = this.clock.now();
     return this.confirmations.put(
       {
         group,
         subscriber,
-        requestedAt: now,
-        isWanted: !before || before.isWanted || mayAskAgain(before, now),
+        requestedAt: at,
+        isWanted: !before || before.isWanted || mayAskAgain(before, at),
         sentCount: before?.sentCount ?? 0,
         lastSentAt: before?.lastSentAt,
-        dueAt: now,
+        dueAt: at,
         version: (before?.version ?? 0) + 1,
       },
       before,

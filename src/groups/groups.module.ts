@@ -4,6 +4,7 @@ import { ConsentController } from './consent.controller.ts';
 import { ErasureController } from './erasure.controller.ts';
 import { Erasure } from './erasure.ts';
 import { GroupsController } from './groups.controller.ts';
+import { ImportAsker } from './imports/import-asker.ts';
 import { ImportRunner } from './imports/import-runner.ts';
 import { ImportSignal } from './imports/import-signal.ts';
 import { ImportWorker } from './imports/import-worker.ts';
@@ -13,6 +14,7 @@ import { SubscriberExportController } from './subscriber-export.controller.ts';
 import { SubscribersController } from './subscribers.controller.ts';
 import { SubscribersService } from './subscribers.service.ts';
 import { SuppressionsController } from './suppressions.controller.ts';
+import { Suppressor } from './suppressor.ts';
 import { Suppressions } from './suppressions.ts';
 
 /** WHO RECEIVES: groups, their subscribers, and who gets nothing at all. */
@@ -31,11 +33,13 @@ import { Suppressions } from './suppressions.ts';
     Erasure,
     SubscribersService,
     Suppressions,
+    Suppressor,
     ImportsService,
     ImportSignal,
+    ImportAsker,
     ImportWorker,
     ImportRunner,
   ],
-  exports: [SubscribersService, Suppressions],
+  exports: [SubscribersService, Suppressions, Suppressor],
 })
 export class GroupsModule {}

@@ -33,6 +33,10 @@ export interface Subscriber {
   readonly version: number;
 }
 
+// Of what isEmail takes, nearly every address that there is; it tells them in a tenth of the time. What it does not know, isEmail decides.
+const PLAIN_EMAIL =
+  /^[a-z0-9_+-](?:\.?[a-z0-9_+-]){0,31}@(?:[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?\.){1,5}[a-z]{2,20}$/i;
+
 export class SubscriberNotFoundError extends DomainError {
   readonly kind = 'not-found';
   readonly code = 'subscriber-not-found';
@@ -89,7 +93,7 @@ export function subscriberKey(email: SubscriberEmail): SubscriberKey {
 }
 
 export function isSubscriberEmail(text: string): text is SubscriberEmail {
-  return isEmail(text, { allow_utf8_local_part: false, blacklisted_chars: '"' });
+  return PLAIN_EMAIL.test(text) || isEmail(text, { allow_utf8_local_part: false, blacklisted_chars: '"' });
 }
 
 export function isSubscriberKey(text: string): text is SubscriberKey {

@@ -20,6 +20,9 @@ export abstract class SuppressionStore {
   /** Of these, those that are suppressed. */
   abstract findAmong(subscribers: readonly SubscriberKey[]): Promise<ReadonlyMap<SubscriberKey, Suppression>>;
 
+  /** False only where nobody was erased: spares whoever asks about many the hashing of each. True where knowing would cost more than that. */
+  abstract mayHaveErased(): Promise<boolean>;
+
   /** In order of address. */
   abstract list(page: SuppressionPage): Promise<readonly Suppression[]>;
 }

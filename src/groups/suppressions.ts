@@ -43,6 +43,9 @@ export class Suppressions {
 
   /** Of these, those whose person was erased. */
   async findErased(subscribers: readonly SubscriberKey[]): Promise<ReadonlyMap<SubscriberKey, Suppression>> {
+    if (!(await this.store.mayHaveErased())) {
+      return new Map();
+    }
     return this.#findAs(subscribers, (subscriber) => this.#hashesOf(subscriber));
   }
 

@@ -1,6 +1,11 @@
 import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { type ImportJob, isImportKey, newImportKey } from '../../src/groups/imports/import-job.ts';
+import {
+  ImportFileLostError,
+  type ImportJob,
+  isImportKey,
+  newImportKey,
+} from '../../src/groups/imports/import-job.ts';
 import { checkRow } from '../../src/groups/imports/import-row.ts';
 import type { ImportClaim } from '../../src/groups/imports/import-store.ts';
 import type { PlannedRow } from '../../src/groups/imports/merge-rows.ts';
@@ -43,7 +48,14 @@ export function describeImportStore(openEngine: OpenEngine): void {
     });
 
     async function receive({ dryRun = false, file = ['email\n'] } = {}): Promise<ImportJob> {
-      const plan = { key: newImportKey(), group: GROUP, format: 'csv', dryRun, at: anInstant() } as const;
+      const plan = {
+        key: newImportKey(),
+        group: GROUP,
+        format: 'csv',
+        dryRun,
+        askToConfirm: dryRun,
+        at: anInstant(),
+      } as const;
       return engine.imports.receive(plan, pieces(...file), LATER);
     }
 
@@ -56,20 +68,37 @@ export function describeImportStore(openEngine: OpenEngine): void {
       return claim;
     }
 
+    /** In the order of the file. */
     async function results(job: ImportJob): Promise<string> {
-      let letters = '';
-      for await (const piece of engine.imports.readResults(job)) {
-        letters += piece;
+      const found: string[] = [];
+      for await (const { letters, positions } of engine.imports.readResults(job)) {
+        for (const [index, position] of positions.entries()) {
+          found[position] = letters[index] ?? '';
+        }
       }
-      return letters;
+      return Array.from(found, (letter) => letter ?? '-').join('');
     }
 
     it('keeps a file and gives it back, whatever its pieces', async () => {
       const job = await receive({ file: ['ema', '', 'il\n', 'ada@example.com'] });
 
-      expect(job).toMatchObject({ state: 'queued', fileBytes: 21, readBytes: 0, wakeAt: anInstant() });
+      expect(job).toMatchObject({
+        state: 'queued',
+        askToConfirm: false,
+        fileBytes: 21,
+        readBytes: 0,
+        wakeAt: anInstant(),
+      });
       expect(await text(engine.imports.openFile(job))).toBe('email\nada@example.com');
       expect(await engine.imports.find(GROUP, job.key)).toEqual(job);
+    });
+
+    it('says of a file that it is lost, which no other error means', async () => {
+      const job = await receive({ dryRun: true, file: ['email\n'] });
+      await engine.imports.remove({ group: GROUP, key: job.key });
+
+      expect(job.askToConfirm).toBe(true);
+      await expect(text(engine.imports.openFile(job))).rejects.toThrow(ImportFileLostError);
     });
 
     it('keeps a file that is larger than a part, and one that is empty', async () => {
@@ -88,6 +117,7 @@ export function describeImportStore(openEngine: OpenEngine): void {
         group: GROUP,
         format: 'csv',
         dryRun: false,
+        askToConfirm: true,
         at: anInstant(),
       } as const;
       async function* broken(): AsyncGenerator<Uint8Array> {
@@ -171,6 +201,29 @@ export function describeImportStore(openEngine: OpenEngine): void {
 
       expect(after?.counts).toMatchObject({ read: count, created: count });
       expect((await engine.groups.find(GROUP))?.counts.active).toBe(count);
+    });
+
+    it('keeps what became of rows that come in another order than that of the file', async () => {
+      const job = await claimed();
+      const apply = async (after: number, ...positions: readonly number[]): Promise<unknown> =>
+        engine.imports.apply(job, aClaim(), {
+          rows: positions.map((position) =>
+            position === 70_000
+              ? { row: undefined, isDuplicate: false }
+              : planned(`a${position}@example.com`),
+          ),
+          positions,
+          after,
+          readBytes: 1,
+        });
+
+      await apply(0, 70_000, 2);
+      await apply(2, 0, 3);
+
+      const letters = await results(job);
+      expect(letters.slice(0, 5)).toBe('C-CC-');
+      expect(letters.length).toBe(70_001);
+      expect(letters.at(-1)).toBe('R');
     });
 
     it('counts what changes status, and writes to nobody who must not be written to', async () => {

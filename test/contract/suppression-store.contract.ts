@@ -104,6 +104,12 @@ export function describeSuppressionStore(openEngine: OpenEngine): void {
       ]);
     });
 
+    it('may have somebody who was erased once it has', async () => {
+      await engine.suppressions.add(aSuppression(undefined, { reason: 'erased', detail: undefined }));
+
+      expect(await engine.suppressions.mayHaveErased()).toBe(true);
+    });
+
     it('has nothing to do with groups: what is removed with one leaves it as it is', async () => {
       await engine.suppressions.add(aSuppression());
       await engine.subscribers.add(aGroupName(), [aNewcomer()], anInstant());

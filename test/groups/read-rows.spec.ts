@@ -162,6 +162,12 @@ describe('a CSV file', () => {
     ]);
   });
 
+  it('loses rows in which another program has lost a character', async () => {
+    const rows = told(await read('email,name\na@example.com,\uFFFDnal\nb@example.com,B\n'));
+
+    expect(rows[0]).toEqual([2, expect.stringMatching(/Column 2 has bytes .*, or U\+FFFD, which stands/)]);
+  });
+
   it('loses rows with bytes that are no UTF-8', async () => {
     const file = Buffer.concat([
       Buffer.from('email,name\na@example.com,'),

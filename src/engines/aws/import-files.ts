@@ -5,9 +5,11 @@ import {
   CreateMultipartUploadCommand,
   DeleteObjectCommand,
   GetObjectCommand,
+  NoSuchKey,
   PutObjectCommand,
   UploadPartCommand,
 } from '@aws-sdk/client-s3';
+import { ImportFileLostError } from '../../groups/imports/import-job.ts';
 import type { WakingImport } from '../../groups/imports/import-store.ts';
 import type { AwsClients } from './aws-clients.ts';
 import type { AwsNames } from './aws-names.ts';
@@ -102,14 +104,23 @@ export class ImportFiles {
   async *#pieces(of: WakingImport, fileBytes: number): AsyncGenerator<Uint8Array> {
     for (let start = 0; start < fileBytes; start += READ_BYTES) {
       const end = Math.min(start + READ_BYTES, fileBytes) - 1;
-      yield await callAws(async () => {
-        const command = new GetObjectCommand({ ...this.#object(of), Range: `bytes=${start}-${end}` });
-        const { Body: body } = await this.clients.s3.send(command);
-        if (!body) {
-          throw new Error('S3 has answered an object without a body.');
-        }
-        return body.transformToByteArray();
-      });
+      yield await callAws(() => this.#piece(of, `bytes=${start}-${end}`));
+    }
+  }
+
+  async #piece(of: WakingImport, range: string): Promise<Uint8Array> {
+    try {
+      const command = new GetObjectCommand({ ...this.#object(of), Range: range });
+      const { Body: body } = await this.clients.s3.send(command);
+      if (!body) {
+        throw new Error('S3 has answered an object without a body.');
+      }
+      return await body.transformToByteArray();
+    } catch (error) {
+      if (error instanceof NoSuchKey) {
+        throw new ImportFileLostError({ cause: error });
+      }
+      throw error;
     }
   }
 

@@ -22,9 +22,11 @@ import {
   type ImportPage,
   ImportStore,
   type NewImport,
+  type RowResults,
   type WakingImport,
 } from '../../groups/imports/import-store.ts';
 import { addResults, countWrites, mergeRows, type SubscriberWrite } from '../../groups/imports/merge-rows.ts';
+import { packPositions, positionsFrom, unpackPositions } from '../../groups/imports/row-positions.ts';
 import { OPT_INS, type OptIn } from '../../groups/mailing-settings.ts';
 import type { Subscriber, SubscriberKey } from '../../groups/subscriber.ts';
 import { consentUpdate } from './consent-store.ts';
@@ -69,6 +71,7 @@ const COUNTS = Object.keys(NO_COUNTS).filter(isCountName);
 @Injectable()
 export class AwsImportStore extends ImportStore {
   override readonly chunkRows = CHUNK_ROWS;
+  override readonly sortFolder = undefined;
   readonly #files: ImportFiles;
 
   constructor(
@@ -80,7 +83,7 @@ export class AwsImportStore extends ImportStore {
   }
 
   override async receive(
-    { key, group, format, dryRun, at }: NewImport,
+    { key, group, format, dryRun, askToConfirm, at }: NewImport,
     file: AsyncIterable<Uint8Array>,
     giveUpAt: Temporal.Instant,
   ): Promise<ImportJob> {
@@ -90,6 +93,7 @@ export class AwsImportStore extends ImportStore {
       wake_at: giveUpAt.epochMilliseconds,
       format,
       dry_run: dryRun,
+      ask_to_confirm: askToConfirm,
       state: 'receiving',
       file_bytes: 0,
       read_bytes: 0,
@@ -263,7 +267,7 @@ export class AwsImportStore extends ImportStore {
     return this.#get(group, key);
   }
 
-  override async *readResults({ key }: ImportJob): AsyncGenerator<string> {
+  override async *readResults({ key }: ImportJob): AsyncGenerator<RowResults> {
     let after = '';
     for (;;) {
       const items = await queryItems(
@@ -277,8 +281,16 @@ export class AwsImportStore extends ImportStore {
         RESULTS_PAGE,
       );
       for (const item of items) {
-        yield text(item, 'results');
         after = text(item, 'message_key');
+        const letters = text(item, 'results');
+        const packed = item['positions'];
+        yield {
+          letters,
+          positions:
+            packed instanceof Uint8Array
+              ? unpackPositions(packed)
+              : positionsFrom(Number(after), letters.length),
+        };
       }
       if (items.length < RESULTS_PAGE) {
         return;
@@ -341,6 +353,7 @@ export class AwsImportStore extends ImportStore {
           group_name: `${RESULTS_PREFIX}${key}`,
           message_key: String(noted.chunk.after).padStart(ROW_DIGITS, '0'),
           results: noted.results,
+          ...(noted.chunk.positions && { positions: packPositions(noted.chunk.positions) }),
           expires_at_epoch_seconds: Math.ceil(plusMs(noted.at, RESULTS_KEPT_MS).epochMilliseconds / 1_000),
         },
       },
@@ -419,6 +432,7 @@ function toJob(item: Item): ImportJob {
     ...toWaking(item),
     format: oneOf(item, 'format', IMPORT_FORMATS),
     dryRun: flag(item, 'dry_run'),
+    askToConfirm: item['ask_to_confirm'] === true, // absent in those of before
     state: oneOf(item, 'state', IMPORT_STATES),
     reason: optionalText(item, 'reason'),
     fileBytes: integer(item, 'file_bytes'),

@@ -1,12 +1,13 @@
 import { createReadStream } from 'node:fs';
 import { mkdir, open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Readable } from 'node:stream';
+import { Readable } from 'node:stream';
 import { Injectable } from '@nestjs/common';
 import { type GroupName, isGroupName } from '../../groups/group.ts';
 import {
   IMPORT_FORMATS,
   IMPORT_STATES,
+  ImportFileLostError,
   type ImportJob,
   type ImportKey,
   ImportNotFoundError,
@@ -20,10 +21,12 @@ import {
   type ImportPage,
   ImportStore,
   type NewImport,
+  type RowResults,
   type WakingImport,
 } from '../../groups/imports/import-store.ts';
 import { addResults, mergeRows, type SubscriberWrite } from '../../groups/imports/merge-rows.ts';
-import type { ConsentEntry } from '../../groups/consent.ts';
+import { packPositions, positionsFrom, unpackPositions } from '../../groups/imports/row-positions.ts';
+import { originOf } from '../../groups/consent.ts';
 import { OPT_INS, type OptIn } from '../../groups/mailing-settings.ts';
 import type { Subscriber, SubscriberKey } from '../../groups/subscriber.ts';
 import { ensureGroup } from './group-store.ts';
@@ -40,28 +43,32 @@ const RESULTS_PAGE = 100;
 export class SqliteImportStore extends ImportStore {
   override readonly chunkRows = CHUNK_ROWS;
 
+  override readonly sortFolder: string;
+
   /** @param folder for the files; made where it is not there. */
   constructor(
     private readonly database: SqliteDatabase,
     private readonly folder: string,
   ) {
     super();
+    this.sortFolder = folder;
   }
 
   override async receive(
-    { key, group, format, dryRun, at }: NewImport,
+    { key, group, format, dryRun, askToConfirm, at }: NewImport,
     file: AsyncIterable<Uint8Array>,
     giveUpAt: Temporal.Instant,
   ): Promise<ImportJob> {
     await this.database.write(() =>
       this.database.run(
-        `INSERT INTO imports (import_key, group_name, format, dry_run, state, file_bytes, added_at, wake_at)
-         VALUES (:key, :group, :format, :dryRun, 'receiving', 0, :at, :wakeAt)`,
+        `INSERT INTO imports (import_key, group_name, format, dry_run, ask_to_confirm, state, file_bytes, added_at, wake_at)
+         VALUES (:key, :group, :format, :dryRun, :askToConfirm, 'receiving', 0, :at, :wakeAt)`,
         {
           key,
           group,
           format,
           dryRun: dryRun ? 1 : 0,
+          askToConfirm: askToConfirm ? 1 : 0,
           at: at.epochMilliseconds,
           wakeAt: giveUpAt.epochMilliseconds,
         },
@@ -125,7 +132,7 @@ export class SqliteImportStore extends ImportStore {
   }
 
   override openFile({ key }: ImportJob): Readable {
-    return createReadStream(this.#path(key), { highWaterMark: READ_BYTES });
+    return Readable.from(readPieces(this.#path(key)), { objectMode: false });
   }
 
   override apply(
@@ -143,9 +150,9 @@ export class SqliteImportStore extends ImportStore {
       const { writes, results } = mergeRows(chunk.rows, { group, existing, at: now, optIn });
       if (!job.dryRun && writes.length > 0) {
         ensureGroup(this.database, group, now);
-        this.#write(writes);
+        this.#write(group, now, writes);
       }
-      this.#note(key, chunk.after, results);
+      this.#note(key, chunk, results);
       this.#progress({ ...job, counts: addResults(job.counts, results), readBytes: chunk.readBytes }, until);
       return this.#get(group, key);
     });
@@ -201,17 +208,23 @@ export class SqliteImportStore extends ImportStore {
     });
   }
 
-  override async *readResults({ key }: ImportJob): AsyncGenerator<string> {
+  override async *readResults({ key }: ImportJob): AsyncGenerator<RowResults> {
     let after = -1;
     for (;;) {
       const rows = this.database.all(
-        `SELECT first_row, results FROM import_results WHERE import_key = :key AND first_row > :after
+        `SELECT first_row, results, positions FROM import_results WHERE import_key = :key AND first_row > :after
          ORDER BY first_row LIMIT :limit`,
         { key, after, limit: RESULTS_PAGE },
       );
       for (const row of rows) {
-        yield text(row, 'results');
         after = integer(row, 'first_row');
+        const letters = text(row, 'results');
+        const packed = row['positions'];
+        yield {
+          letters,
+          positions:
+            packed instanceof Uint8Array ? unpackPositions(packed) : positionsFrom(after, letters.length),
+        };
       }
       if (rows.length < RESULTS_PAGE) {
         return;
@@ -284,46 +297,35 @@ export class SqliteImportStore extends ImportStore {
     return new Map(found.map(toSubscriber).map((subscriber) => [subscriber.key, subscriber]));
   }
 
-  /** In the order of the index: neighbours lie on one page, which is then written once. */
-  #write(writes: readonly SubscriberWrite[]): void {
-    for (const { after, consent } of writes.toSorted((a, b) => (a.after.key < b.after.key ? -1 : 1))) {
-      this.database.runInPlace(
-        `INSERT INTO subscribers (group_name, subscriber, email, status, name, attributes, time_zone, date_joined, version)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
-         ON CONFLICT DO UPDATE SET status = excluded.status, name = excluded.name, attributes = excluded.attributes,
-           time_zone = excluded.time_zone, version = excluded.version`,
-        [
-          after.group,
-          after.key,
-          after.email,
-          after.status,
-          after.name ?? null,
-          JSON.stringify(after.attributes),
-          after.timeZone ?? null,
-          after.joinedAt.epochMilliseconds,
-          after.version,
-        ],
-      );
-      if (consent) {
-        this.#record(after, consent);
-      }
-    }
-  }
-
-  /** As `recordConsent` does. */
-  #record({ group, key }: Subscriber, { what, how, at }: ConsentEntry): void {
+  /**
+   * In the order of the index, where neighbours lie on one page. Each table in one statement: within a savepoint, each one that fires a trigger
+   * keeps a journal of its own, which for thousands takes longer than to write them.
+   */
+  #write(group: GroupName, at: Temporal.Instant, writes: readonly SubscriberWrite[]): void {
+    const ordered = writes.toSorted((a, b) => (a.after.key < b.after.key ? -1 : 1));
+    this.database.runInPlace(
+      `INSERT INTO subscribers (group_name, subscriber, email, status, name, attributes, time_zone, date_joined, version)
+       SELECT ?1, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7 FROM json_each(?2)
+       WHERE true -- or SQLite takes ON for that of a join
+       ON CONFLICT DO UPDATE SET status = excluded.status, name = excluded.name, attributes = excluded.attributes,
+         time_zone = excluded.time_zone, version = excluded.version`,
+      [group, JSON.stringify(ordered.map(({ after }) => valuesOf(after)))],
+    );
+    const recorded = ordered.flatMap(({ after, consent }) => (consent ? [[after.key, consent.what]] : []));
+    // As `recordConsent` does.
     this.database.runInPlace(
       `INSERT INTO consents (group_name, subscriber, position, what, how, at)
-       VALUES (?1, ?2, (SELECT COUNT(*) FROM consents WHERE group_name = ?1 AND subscriber = ?2), ?3, ?4, ?5)`,
-      [group, key, what, how, at.epochMilliseconds],
+       SELECT ?1, value ->> 0, (SELECT COUNT(*) FROM consents WHERE group_name = ?1 AND subscriber = value ->> 0), value ->> 1, ?2, ?3
+       FROM json_each(?4)`,
+      [group, originOf('import').how, at.epochMilliseconds, JSON.stringify(recorded)],
     );
   }
 
-  #note(key: ImportKey, firstRow: number, results: string): void {
+  #note(key: ImportKey, { after, positions }: ImportChunk, results: string): void {
     if (results !== '') {
       this.database.run(
-        'INSERT INTO import_results (import_key, first_row, results) VALUES (:key, :firstRow, :results)',
-        { key, firstRow, results },
+        'INSERT INTO import_results (import_key, first_row, results, positions) VALUES (:key, :after, :results, :positions)',
+        { key, after, results, positions: positions ? packPositions(positions) : null },
       );
     }
   }
@@ -338,12 +340,39 @@ export class SqliteImportStore extends ImportStore {
   }
 }
 
+/** @throws {ImportFileLostError} */
+async function* readPieces(path: string): AsyncGenerator {
+  try {
+    yield* createReadStream(path, { highWaterMark: READ_BYTES });
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') {
+      throw new ImportFileLostError({ cause: error });
+    }
+    throw error;
+  }
+}
+
+/** In the order of the columns that `#write` names. */
+function valuesOf(subscriber: Subscriber): readonly unknown[] {
+  return [
+    subscriber.key,
+    subscriber.email,
+    subscriber.status,
+    subscriber.name ?? null,
+    JSON.stringify(subscriber.attributes),
+    subscriber.timeZone ?? null,
+    subscriber.joinedAt.epochMilliseconds,
+    subscriber.version,
+  ];
+}
+
 function toJob(row: Row): ImportJob {
   return {
     key: branded(row, 'import_key', isImportKey),
     group: branded(row, 'group_name', isGroupName),
     format: oneOf(row, 'format', IMPORT_FORMATS),
     dryRun: integer(row, 'dry_run') === 1,
+    askToConfirm: integer(row, 'ask_to_confirm') === 1,
     state: oneOf(row, 'state', IMPORT_STATES),
     reason: optionalText(row, 'reason'),
     fileBytes: integer(row, 'file_bytes'),

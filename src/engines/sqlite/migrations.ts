@@ -320,6 +320,12 @@ const MIGRATIONS: readonly string[] = [
   ALTER TABLE messages ADD COLUMN content_findings TEXT; -- JSON: what is wrong with the content; absent where nothing is
   ALTER TABLE messages ADD COLUMN sending_findings TEXT; -- JSON: what else the preflight found before it began; likewise
   `,
+  `
+  -- Sparse, as messages_due: whether anybody was erased is asked for each chunk of an import.
+  CREATE INDEX suppressions_erased ON suppressions (reason) WHERE reason = 'erased';
+  ALTER TABLE imports ADD COLUMN ask_to_confirm INTEGER NOT NULL DEFAULT 0; -- of those of before, nobody was told that it would
+  ALTER TABLE import_results ADD COLUMN positions BLOB; -- of the rows in the file; those from first_row on where null
+  `,
 ];
 
 /** Brings the schema up to date; a second run does nothing. Throws on a file that a newer Belfry wrote. */

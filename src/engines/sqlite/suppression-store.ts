@@ -46,6 +46,10 @@ export class SqliteSuppressionStore extends SuppressionStore {
     return new Map(rows.map(toSuppression).map((suppression) => [suppression.subscriber, suppression]));
   }
 
+  override async mayHaveErased(): Promise<boolean> {
+    return this.database.get(`SELECT 1 FROM suppressions WHERE reason = 'erased' LIMIT 1`) !== undefined;
+  }
+
   override async list({ after, limit }: SuppressionPage): Promise<readonly Suppression[]> {
     return this.database
       .all('SELECT * FROM suppressions WHERE subscriber > :after ORDER BY subscriber LIMIT :limit', {

@@ -1,6 +1,6 @@
 import { CsvError, type Info, type Parser, parse } from 'csv-parse';
 import { type Column, readHeader } from './csv-header.ts';
-import { decodeText, firstLine } from './decode-text.ts';
+import { decodeText, firstLine, REPLACED, REPLACEMENT } from './decode-text.ts';
 import { unguardCell } from './formula-guard.ts';
 import { ImportUnreadableError } from './import-job.ts';
 import { checkRow, type ReadRow, type RowFields, shown } from './import-row.ts';
@@ -10,7 +10,6 @@ const HEAD_BYTES = 64 * 1024;
 // A name, an address and attributes of 8,192 characters, each of up to three bytes and every second one a quotation mark.
 const RECORD_MAX_BYTES = 128 * 1024;
 const DELIMITERS = [',', ';', '\t', '|'];
-const REPLACEMENT = '\uFFFD';
 
 /** The rows of a CSV file, as many at once as a piece of the file holds. @throws {ImportUnreadableError} */
 export async function* readCsv(file: AsyncIterable<Uint8Array>): AsyncGenerator<readonly ReadRow[]> {
@@ -160,7 +159,7 @@ function checkCells(cells: readonly string[], columns: readonly Column[], line: 
   }
   const unreadable = cells.findIndex((cell) => cell.includes(REPLACEMENT));
   if (unreadable !== -1) {
-    const detail = `Column ${unreadable + 1} has bytes that are no characters: the file must be UTF-8, or UTF-16.`;
+    const detail = `Column ${unreadable + 1} has ${REPLACED}`;
     return { kind: 'rejected', line, email: shown(fields.email), faults: [{ pointer: '', detail }] };
   }
   return checkRow(fields, line);
@@ -169,7 +168,8 @@ function checkCells(cells: readonly string[], columns: readonly Column[], line: 
 /** A cell that is empty says nothing. */
 function fieldsOf(cells: readonly string[], columns: readonly Column[]): RowFields {
   const fields: { -readonly [Field in keyof RowFields]: unknown } = { email: '' };
-  const attributes: [string, unknown][] = [];
+  const attributes: Record<string, unknown> = {};
+  let hasAttributes = false;
   for (const [index, column] of columns.entries()) {
     const cell = cells[index] ?? '';
     if (cell === '') {
@@ -178,7 +178,8 @@ function fieldsOf(cells: readonly string[], columns: readonly Column[]): RowFiel
     const text = unguardCell(cell);
     switch (column.kind) {
       case 'attribute':
-        attributes.push([column.name, text]);
+        attributes[column.name] = text; // never __proto__, which no header may name
+        hasAttributes = true;
         break;
       case 'attributes':
         fields.attributes = parseCell(text);
@@ -192,12 +193,14 @@ function fieldsOf(cells: readonly string[], columns: readonly Column[]): RowFiel
         fields[column.kind] = text;
     }
   }
-  if (attributes.length > 0) {
+  if (hasAttributes) {
     const given = fields.attributes;
     fields.attributes =
-      given === undefined || isObject(given)
-        ? Object.fromEntries([...Object.entries(given ?? {}), ...attributes])
-        : given;
+      given === undefined
+        ? attributes
+        : isObject(given)
+          ? Object.fromEntries([...Object.entries(given), ...Object.entries(attributes)])
+          : given;
   }
   return fields;
 }

@@ -3,11 +3,19 @@ import { ImportUnreadableError } from './import-job.ts';
 const UTF8_BOM = Buffer.from([0xef, 0xbb, 0xbf]);
 const BOM_LENGTH = 4; // enough to tell: two bytes of a mark, or two characters of UTF-16 without one
 
+/** Stands where bytes were no characters: here, or in whatever program wrote it into the file. */
+export const REPLACEMENT = '\uFFFD';
+
+/** What is wrong with a row that has it: it is never wanted, because it says that a character was lost. */
+export const REPLACED =
+  'bytes that are no characters, or U+FFFD, which stands where another program found such: the file must be UTF-8, or UTF-16, and made from what was right.';
+
 type Encoding = 'utf-8' | 'utf-16le' | 'utf-16be';
 
 /**
  * The file as UTF-8 without a byte order mark, piece by piece. UTF-16 is known by its mark, or by the zero bytes that it has between
- * ASCII characters. What is no character becomes U+FFFD, by which a row is rejected.
+ * ASCII characters. What is no character becomes U+FFFD, by which a row is rejected, as one is that
+ * has it in the file already.
  */
 export async function* decodeText(file: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer> {
   let head = Buffer.alloc(0);

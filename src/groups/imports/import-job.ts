@@ -39,6 +39,8 @@ export interface ImportJob {
   readonly format: ImportFormat;
   /** Everything is read and compared, nothing of the group is changed. */
   readonly dryRun: boolean;
+  /** Whether those who are pending are asked to confirm; a dry run asks nobody. */
+  readonly askToConfirm: boolean;
   readonly state: ImportState;
   readonly reason: string | undefined;
   readonly fileBytes: number;
@@ -75,7 +77,17 @@ export class ImportNotFoundError extends DomainError {
 
 /** The file as a whole cannot be read, or not any further. */
 export class ImportUnreadableError extends Error {
-  override readonly name = 'ImportUnreadableError';
+  override readonly name: string = 'ImportUnreadableError';
+}
+
+/** The file is not where it was stored: nobody can go on with the import, whoever tries and however often. */
+export class ImportFileLostError extends ImportUnreadableError {
+  constructor(options?: ErrorOptions) {
+    super(
+      'The file is not there any more: it was removed from where the server had stored it. What was read before is done; send the file again.',
+      options,
+    );
+  }
 }
 
 const KEY_PATTERN = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;

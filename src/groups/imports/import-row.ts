@@ -53,13 +53,11 @@ export type ReadRow =
  */
 export function checkRow(fields: RowFields, line: number): ReadRow {
   const email = readEmail(fields.email);
-  const faults = [
-    ...(email.kind === 'invalid' ? [{ pointer: '/email', detail: email.detail }] : []),
-    ...faultOf('name', fields.name, nameFault),
-    ...faultOf('attributes', fields.attributes, attributesFault),
-    ...faultOf('time_zone', fields.time_zone, timeZoneFault),
-    ...faultOf('status', fields.status, statusFault),
-  ];
+  const faults: Fault[] = email.kind === 'invalid' ? [{ pointer: '/email', detail: email.detail }] : [];
+  noteFault(faults, 'name', fields.name, nameFault);
+  noteFault(faults, 'attributes', fields.attributes, attributesFault);
+  noteFault(faults, 'time_zone', fields.time_zone, timeZoneFault);
+  noteFault(faults, 'status', fields.status, statusFault);
   if (email.kind === 'invalid' || faults.length > 0) {
     return { kind: 'rejected', line, email: shown(fields.email), faults };
   }
@@ -90,16 +88,16 @@ function readEmail(value: unknown): ReturnType<typeof parseEmail> {
   return parseEmail(value);
 }
 
-function faultOf(
+function noteFault(
+  faults: Fault[],
   field: string,
   value: unknown,
   rule: (value: unknown) => string | undefined,
-): readonly Fault[] {
-  if (value === undefined || value === null) {
-    return [];
+): void {
+  const detail = value === undefined || value === null ? undefined : rule(value);
+  if (detail !== undefined) {
+    faults.push({ pointer: `/${field}`, detail });
   }
-  const detail = rule(value);
-  return detail === undefined ? [] : [{ pointer: `/${field}`, detail }];
 }
 
 function nameFault(value: unknown): string | undefined {

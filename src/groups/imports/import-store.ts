@@ -8,6 +8,7 @@ export interface NewImport {
   readonly group: GroupName;
   readonly format: ImportFormat;
   readonly dryRun: boolean;
+  readonly askToConfirm: boolean;
   readonly at: Temporal.Instant;
 }
 
@@ -28,6 +29,8 @@ export interface ImportClaim {
 /** The next rows of the file. */
 export interface ImportChunk {
   readonly rows: readonly PlannedRow[];
+  /** Of each row, its place in the file, from 0; absent where they are those that follow on `after`. */
+  readonly positions?: readonly number[];
   /** Rows that were done before this chunk: the store refuses another chunk than the next. */
   readonly after: number;
   readonly readBytes: number;
@@ -48,10 +51,24 @@ export interface WakingImport {
   readonly key: ImportKey;
 }
 
+/** What became of some rows. */
+export interface RowResults {
+  /** A letter of `mergeRows` for each. */
+  readonly letters: string;
+  /** Of each, its place in the file, from 0. */
+  readonly positions: readonly number[];
+}
+
 /** Where imports, their files and their results live. */
 export abstract class ImportStore {
   /** Rows that `apply` writes at one stroke, at most. */
   abstract readonly chunkRows: number;
+
+  /**
+   * Where rows can be sorted: then they come in the order of their addresses, because it is those that lie together which this store writes
+   * fast. Absent where their order makes no difference to it.
+   */
+  abstract readonly sortFolder: string | undefined;
 
   /**
    * Stores the file and makes the import `queued`; resolves once both are durable. Until then it is `receiving`, and wakes at `giveUpAt`,
@@ -78,7 +95,7 @@ export abstract class ImportStore {
    */
   abstract claim(group: GroupName, key: ImportKey, claim: ImportClaim): Promise<ImportJob | undefined>;
 
-  /** The file from its beginning. */
+  /** The file from its beginning; what reads it is thrown an ImportFileLostError where it is not there any more. */
   abstract openFile(job: ImportJob): Readable;
 
   /**
@@ -106,8 +123,8 @@ export abstract class ImportStore {
     wakeAt: Temporal.Instant,
   ): Promise<ImportJob>;
 
-  /** The letters of `mergeRows` for the rows that are done, in the order of the file. */
-  abstract readResults(job: ImportJob): AsyncIterable<string>;
+  /** Of the rows that are done, in the order in which they were. */
+  abstract readResults(job: ImportJob): AsyncIterable<RowResults>;
 
   /** Removes it with its file and its results. A second run does nothing. */
   abstract remove(job: WakingImport): Promise<void>;

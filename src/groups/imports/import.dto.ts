@@ -1,3 +1,4 @@
+import { applyDecorators } from '@nestjs/common';
 import { ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
 import { Transform } from 'class-transformer';
 import { IsBoolean, IsIn, IsOptional } from 'class-validator';
@@ -13,6 +14,16 @@ import { REPORT_RESULTS, type ReportResult } from './import-report.ts';
 
 const FORMAT_FAULT = `One of ${IMPORT_FORMATS.join(', ')} is needed.`;
 
+/** As a query has it. */
+function IsTrueOrFalse(): PropertyDecorator {
+  return applyDecorators(
+    Transform(({ value }: { readonly value: unknown }) =>
+      value === 'true' ? true : value === 'false' ? false : value,
+    ),
+    IsBoolean({ message: 'true or false is needed.' }),
+  );
+}
+
 export class ImportQuery {
   @ApiPropertyOptional({
     type: Boolean,
@@ -20,11 +31,18 @@ export class ImportQuery {
     description: 'Everything is read, checked and compared, and nothing of the group is changed.',
   })
   @IsOptional()
-  @Transform(({ value }: { readonly value: unknown }) =>
-    value === 'true' ? true : value === 'false' ? false : value,
-  )
-  @IsBoolean({ message: 'true or false is needed.' })
+  @IsTrueOrFalse()
   readonly dry_run: boolean = false;
+
+  @ApiPropertyOptional({
+    type: Boolean,
+    default: true,
+    description:
+      'Whether those who are pending get a mail that asks them to confirm, as whoever is added does; nobody is asked twice by a file that is sent again. Where false, POST …/subscribers/{email}/confirmation asks.',
+  })
+  @IsOptional()
+  @IsTrueOrFalse()
+  readonly ask_to_confirm: boolean = true;
 
   @ApiPropertyOptional({
     enum: IMPORT_FORMATS,
@@ -101,6 +119,9 @@ export class ImportView {
   @ApiProperty({ example: false })
   readonly dry_run!: boolean;
 
+  @ApiProperty({ example: true, description: 'Whether those who are pending are asked to confirm.' })
+  readonly ask_to_confirm!: boolean;
+
   @ApiProperty({ description: 'What became of the rows so far.' })
   readonly rows!: ImportRowsView;
 
@@ -128,6 +149,7 @@ export function viewImport(job: ImportJob): ImportView {
     reason: job.reason ?? null,
     format: job.format,
     dry_run: job.dryRun,
+    ask_to_confirm: job.askToConfirm,
     rows: job.counts,
     bytes: job.fileBytes,
     bytes_done: job.readBytes,

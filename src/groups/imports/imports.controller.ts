@@ -80,7 +80,7 @@ export class ImportsController {
   @ApiOperation({
     summary: 'Import a file of subscribers',
     description:
-      'CSV (UTF-8 or UTF-16; comma, semicolon, tab or |; the first line names the columns, or the file is one column of addresses) or one JSON object a line. Whoever is not in the group is created, whoever is is updated: a cell that is empty, or a property that is left out, changes nothing. Other columns than email, name, time_zone, status and attributes (JSON) become attributes. Whoever must not be written to any more stays so. Answered once the file is stored; a worker does the rest.',
+      'CSV (UTF-8 or UTF-16; comma, semicolon, tab or |; the first line names the columns, or the file is one column of addresses) or one JSON object a line. Whoever is not in the group is created, whoever is is updated: a cell that is empty, or a property that is left out, changes nothing. Other columns than email, name, time_zone, status and attributes (JSON) become attributes. Whoever must not be written to any more stays so. In a group with double opt-in, whoever is new is pending and is asked to confirm by mail, five in a second, unless ask_to_confirm is false. Answered once the file is stored; a worker does the rest.',
   })
   @ApiConsumes(CSV_TYPE, NDJSON_TYPE)
   @ApiBody({ schema: { type: 'string', example: CSV_EXAMPLE } })
@@ -98,7 +98,8 @@ export class ImportsController {
       throw new ImportMediaTypeError();
     }
     try {
-      return viewImport(await this.service.receive({ group, format, dryRun: query.dry_run }, body));
+      const plan = { group, format, dryRun: query.dry_run, askToConfirm: query.ask_to_confirm };
+      return viewImport(await this.service.receive(plan, body));
     } catch (error) {
       if (error instanceof ImportTooLargeError || error instanceof ImportInterruptedError) {
         reply.header('connection', 'close'); // the rest of the file is not read

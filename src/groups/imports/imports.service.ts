@@ -3,15 +3,9 @@ import { Clock, DAY_MS, plusMs } from '../../platform/clock/clock.ts';
 import { Settings } from '../../platform/config/settings.ts';
 import { DomainError } from '../../platform/errors/domain-error.ts';
 import type { GroupName } from '../group.ts';
-import {
-  type ImportFormat,
-  type ImportJob,
-  type ImportKey,
-  ImportNotFoundError,
-  newImportKey,
-} from './import-job.ts';
+import { type ImportJob, type ImportKey, ImportNotFoundError, newImportKey } from './import-job.ts';
 import { ImportSignal } from './import-signal.ts';
-import { ImportStore } from './import-store.ts';
+import { ImportStore, type NewImport } from './import-store.ts';
 import { KEPT_MS } from './import-worker.ts';
 
 // No upload takes so long; what is still being received then has nobody who sends it.
@@ -55,10 +49,7 @@ export class ImportsService {
    * @throws {ImportTooLargeError}
    * @throws {ImportInterruptedError}
    */
-  async receive(
-    plan: { readonly group: GroupName; readonly format: ImportFormat; readonly dryRun: boolean },
-    file: AsyncIterable<unknown>,
-  ): Promise<ImportJob> {
+  async receive(plan: Omit<NewImport, 'key' | 'at'>, file: AsyncIterable<unknown>): Promise<ImportJob> {
     const at = this.clock.now();
     const job = await this.imports.receive(
       { ...plan, key: newImportKey(), at },

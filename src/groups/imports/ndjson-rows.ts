@@ -1,9 +1,8 @@
-import { decodeText } from './decode-text.ts';
+import { decodeText, REPLACED, REPLACEMENT } from './decode-text.ts';
 import { checkRow, type ReadRow, type RowFields } from './import-row.ts';
 
 // As of CSV: what a row can hold, in the longest way to write it.
 const LINE_MAX_LENGTH = 128 * 1024;
-const REPLACEMENT = '\uFFFD';
 const FIELDS: ReadonlySet<string> = new Set(['email', 'name', 'attributes', 'time_zone', 'status']);
 // An export has them; they are about another membership.
 const IGNORED: ReadonlySet<string> = new Set(['date_joined', 'group_name']);
@@ -63,7 +62,7 @@ class Lines {
 
 function readLine(text: string, line: number): ReadRow {
   if (text.includes(REPLACEMENT)) {
-    return rejected(line, 'The line has bytes that are no characters: the file must be UTF-8, or UTF-16.');
+    return rejected(line, `The line has ${REPLACED}`);
   }
   let value: unknown;
   try {

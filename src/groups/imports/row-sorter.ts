@@ -1,0 +1,203 @@
+import { randomUUID } from 'node:crypto';
+import { type FileHandle, mkdir, open, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { PlannedRow } from './merge-rows.ts';
+
+// Sorting so many holds the event loop for some 15 ms, and they take some 5 MB.
+const RUN_ROWS = 10_000;
+// Of each run, so much is held while they are merged: 8 MB for those of five million rows.
+const READ_BYTES = 16 * 1024;
+const BATCH_ROWS = 500;
+const LINE_END = 0x0a;
+
+/** A row with its place in the file, from 0. */
+export interface PlacedRow extends PlannedRow {
+  readonly position: number;
+}
+
+/**
+ * Sorts more rows than memory should hold by their address; those for one address stay in the order of the file, and those without one come
+ * first. Runs of rows that are sorted go to a file, and are merged as they are read. The file has no name, so that none is left of a process
+ * that is killed.
+ */
+export class RowSorter implements AsyncDisposable {
+  readonly #runs: Run[] = [];
+  #rows: PlacedRow[] = [];
+  #bytes = 0;
+
+  /** @param folder is made where it is not there. */
+  static async open(folder: string): Promise<RowSorter> {
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    const path = join(folder, `${randomUUID()}.sorting`);
+    const file = await open(path, 'wx+', 0o600);
+    await rm(path);
+    return new RowSorter(file);
+  }
+
+  private constructor(private readonly file: FileHandle) {}
+
+  async add(row: PlacedRow): Promise<void> {
+    this.#rows.push(row);
+    if (this.#rows.length === RUN_ROWS) {
+      await this.#write();
+    }
+  }
+
+  /** All that were added, some at a time; nothing can be added any more. */
+  async *sorted(): AsyncGenerator<readonly PlacedRow[]> {
+    await this.#write();
+    const heap: Run[] = [];
+    for (const run of this.#runs) {
+      await run.read();
+      heap.push(run);
+      siftUp(heap);
+    }
+    let batch: PlacedRow[] = [];
+    for (let run = heap[0]; run; run = heap[0]) {
+      batch.push(run.take());
+      if (run.isEmpty && !(await run.read())) {
+        const last = heap.pop();
+        if (last && last !== run) {
+          heap[0] = last;
+        }
+      }
+      siftDown(heap);
+      if (batch.length === BATCH_ROWS) {
+        yield batch;
+        batch = [];
+      }
+    }
+    yield batch;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.file.close();
+  }
+
+  async #write(): Promise<void> {
+    if (this.#rows.length === 0) {
+      return;
+    }
+    const rows = this.#rows.toSorted((a, b) => compareKeys(keyOf(a), keyOf(b)));
+    this.#rows = [];
+    const bytes = Buffer.from(rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
+    await this.file.write(bytes, 0, bytes.length, this.#bytes);
+    const start = this.#bytes;
+    this.#bytes += bytes.length;
+    this.#runs.push(new Run(this.file, { number: this.#runs.length, start, end: this.#bytes }));
+  }
+}
+
+/** Rows that are sorted, in a part of the file. */
+class Run {
+  readonly number: number;
+  readonly #end: number;
+  #offset: number;
+  #rows: PlacedRow[] = [];
+  #next = 0;
+
+  constructor(
+    private readonly file: FileHandle,
+    { number, start, end }: { readonly number: number; readonly start: number; readonly end: number },
+  ) {
+    this.number = number;
+    this.#offset = start;
+    this.#end = end;
+  }
+
+  get isEmpty(): boolean {
+    return this.#next === this.#rows.length;
+  }
+
+  /** Of the row that `take` answers. */
+  get key(): string {
+    const row = this.#rows[this.#next];
+    return row ? keyOf(row) : '';
+  }
+
+  /** Only where it is not empty. */
+  take(): PlacedRow {
+    const row = this.#rows[this.#next];
+    if (!row) {
+      throw new Error('A run of rows was asked for more than it has.');
+    }
+    this.#next += 1;
+    return row;
+  }
+
+  /** Reads the next rows; false where there are none. */
+  async read(): Promise<boolean> {
+    this.#rows = [];
+    this.#next = 0;
+    for (let size = READ_BYTES; this.#offset < this.#end && this.isEmpty; size *= 2) {
+      const wanted = Math.min(size, this.#end - this.#offset);
+      const { buffer, bytesRead } = await this.file.read(Buffer.allocUnsafe(wanted), 0, wanted, this.#offset);
+      const length = buffer.lastIndexOf(LINE_END, bytesRead - 1) + 1; // none where a row is longer than that
+      this.#offset += length;
+      this.#rows = buffer.toString('utf8', 0, length).split('\n').slice(0, -1).map(parseRow);
+    }
+    return !this.isEmpty;
+  }
+}
+
+function keyOf({ row }: PlacedRow): string {
+  return row?.key ?? '';
+}
+
+function compareKeys(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+/** Earlier runs have the earlier rows of an address. */
+function comesBefore(a: Run, b: Run): boolean {
+  return (compareKeys(a.key, b.key) || a.number - b.number) < 0;
+}
+
+/** Takes the last run of the heap to its place. */
+function siftUp(heap: Run[]): void {
+  for (let index = heap.length - 1; index > 0;) {
+    const parent = (index - 1) >> 1;
+    if (!swapIfBefore(heap, index, parent)) {
+      return;
+    }
+    index = parent;
+  }
+}
+
+/** Takes the first run of the heap to its place. */
+function siftDown(heap: Run[]): void {
+  for (let index = 0; ;) {
+    const [left, right] = [heap[2 * index + 1], heap[2 * index + 2]];
+    if (!left) {
+      return;
+    }
+    const least = right && comesBefore(right, left) ? 2 * index + 2 : 2 * index + 1;
+    if (!swapIfBefore(heap, least, index)) {
+      return;
+    }
+    index = least;
+  }
+}
+
+function swapIfBefore(heap: Run[], index: number, parent: number): boolean {
+  const [child, above] = [heap[index], heap[parent]];
+  if (!child || !above || !comesBefore(child, above)) {
+    return false;
+  }
+  heap[index] = above;
+  heap[parent] = child;
+  return true;
+}
+
+function parseRow(line: string): PlacedRow {
+  const value: unknown = JSON.parse(line);
+  if (!isPlacedRow(value)) {
+    throw new Error('The file of rows that are sorted has something else in it.');
+  }
+  return value;
+}
+
+/** What this process has written itself a moment ago is looked at only so far as to see that it is no other line. */
+function isPlacedRow(value: unknown): value is PlacedRow {
+  return typeof value === 'object' && value !== null && 'position' in value && 'isDuplicate' in value;
+}
