@@ -52,8 +52,9 @@ export function idOf({ hour, shard }: DuePartition): number {
 
 /** The partition as its key is stored: `2026_11_23_14#2`, month, day and hour without zeros before them. */
 export function nameOf({ hour, shard }: DuePartition): string {
-  const { year, month, day, hour: hourOfDay } = startOf(hour).toZonedDateTimeISO('UTC');
-  return `${year}_${month}_${day}_${hourOfDay}#${shard}`;
+  const start = new Date(hour * HOUR_MS); // each message that is stored asks: a zoned time takes twenty times as long
+  const date = `${start.getUTCFullYear()}_${start.getUTCMonth() + 1}_${start.getUTCDate()}`;
+  return `${date}_${start.getUTCHours()}#${shard}`;
 }
 
 const NAME_PATTERN = /^(?<year>\d+)_(?<month>\d+)_(?<day>\d+)_(?<hourOfDay>\d+)#(?<shard>\d+)$/;
