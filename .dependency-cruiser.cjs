@@ -101,7 +101,7 @@ module.exports = {
       from: { path: '^infra/' },
       to: {
         path: '^src/',
-        pathNot: '^src/(engines/aws/(tables|queue-definitions)|delivery/delivery)\\.ts$',
+        pathNot: '^src/(engines/aws/(tables|queue-definitions)|delivery/(delivery|feedback))\\.ts$',
         dependencyTypesNot: ['type-only'],
       },
     },

@@ -2,22 +2,25 @@
  * Benchmarks: each answers one question, prints a table and writes bench/results/NAME.json.
  *
  *   npm run bench -- NAME [options]    one of them
- *   npm run bench -- short             all of them, in the form that takes seconds; prints and writes nothing
+ *   npm run bench -- short             all of them, in a form that takes seconds: shows that they work, writes nothing
  *   npm run bench -- report            docs/performance.md, from what was written
  */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { deliver } from './deliver.ts';
+import { fanout } from './fanout.ts';
 import type { Bench } from './frame/bench.ts';
-import { print, printMeasured } from './frame/print.ts';
+import { print, printMeasured, printTables } from './frame/print.ts';
 import { readSurroundings, surroundingsLine } from './frame/surroundings.ts';
+import { idle } from './idle.ts';
 import { importFile } from './import.ts';
 import { punctual } from './punctual.ts';
 import { RESULTS, writeReport } from './report.ts';
+import { scan } from './scan.ts';
 import { schedule } from './schedule.ts';
 
 // In the order of the report.
-const BENCHES: readonly Bench[] = [schedule, deliver, punctual, importFile];
+const BENCHES: readonly Bench[] = [schedule, deliver, fanout, punctual, scan, importFile, idle];
 
 const [asked = '', ...options] = process.argv.slice(2);
 const bench = BENCHES.find((each) => each.name === asked);
@@ -50,5 +53,6 @@ async function runWhole({ name, measure }: Bench, args: readonly string[]): Prom
 
 async function runShort({ name, short, measure }: Bench): Promise<void> {
   print(`\n== ${name} ${short.join(' ')}`);
-  printMeasured(await measure(short));
+  const { tables } = await measure(short);
+  printTables(tables); // no goals: it is too short to tell
 }

@@ -18,7 +18,7 @@ import { EmailSubscription } from 'aws-cdk-lib/aws-sns-subscriptions';
 import { Construct } from 'constructs';
 import { TABLES } from '../src/engines/aws/tables.ts';
 import type { Front } from './front.ts';
-import { batchesSetAside, dueLagMs, latenessMs } from './metrics.ts';
+import { batchesSetAside, dueLagMs, latenessMs, messagesHeld } from './metrics.ts';
 import type { QueueWithDeadLetters } from './queues.ts';
 
 const MINUTE = Duration.minutes(1);
@@ -104,6 +104,12 @@ export class Alarms extends Construct {
       threshold: 0,
       alarmDescription:
         'A batch failed again and again for a reason nobody foresaw; the rest of its message goes on.',
+    });
+    this.#add('message-held', {
+      metric: messagesHeld,
+      threshold: 0,
+      alarmDescription:
+        'A message held itself, because too many of its deliveries bounced or were complained about.',
     });
     this.#add('queue-age', {
       metric: work.queue.metricApproximateAgeOfOldestMessage({ period: MINUTE, statistic: Stats.MAXIMUM }),
@@ -239,7 +245,7 @@ function throttles(tableName: string, indexNames: readonly string[]): IMetric {
 }
 
 /** Of the account in this region: that is what AWS judges. */
-function reputation(rate: 'BounceRate' | 'ComplaintRate'): Metric {
+export function reputation(rate: 'BounceRate' | 'ComplaintRate'): Metric {
   return new Metric({
     namespace: 'AWS/SES',
     metricName: `Reputation.${rate}`,

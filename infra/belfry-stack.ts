@@ -66,6 +66,7 @@ export class BelfryStack extends Stack {
       alarms: alarms.all,
       front: this.#front,
       work: this.#work,
+      mailEvents: this.#mail.events,
       services: [api, worker],
     });
     new CfnOutput(this, 'Url', { value: this.#front.url });

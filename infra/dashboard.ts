@@ -12,6 +12,8 @@ import {
 import { HttpCodeElb, HttpCodeTarget } from 'aws-cdk-lib/aws-elasticloadbalancingv2';
 import { Construct } from 'constructs';
 import { OUTCOMES } from '../src/delivery/delivery.ts';
+import { FEEDBACK_KINDS } from '../src/delivery/feedback.ts';
+import { reputation } from './alarms.ts';
 import type { Front } from './front.ts';
 import {
   batchesSetAside,
@@ -19,8 +21,10 @@ import {
   deliveries,
   dueLagMs,
   eventLoopLagMs,
+  feedback,
   latenessMedianMs,
   latenessMs,
+  messagesHeld,
   queueWaitMs,
   storeLatencyMs,
 } from './metrics.ts';
@@ -35,6 +39,7 @@ export interface DashboardProps {
   readonly alarms: readonly Alarm[];
   readonly front: Front;
   readonly work: QueueWithDeadLetters;
+  readonly mailEvents: QueueWithDeadLetters;
   readonly services: readonly Service[];
 }
 
@@ -55,6 +60,7 @@ export class Dashboard extends Construct {
           }),
         ],
         deliveryWidgets(props.work),
+        feedbackWidgets(props.mailEvents),
         apiWidgets(props.front),
         applicationWidgets(props.services),
       ],
@@ -77,6 +83,28 @@ function deliveryWidgets({ queue, deadLetters }: QueueWithDeadLetters): IWidget[
       batchesSetAside,
     ]),
     graph('Batches waiting for a worker: p99 (ms)', [queueWaitMs]),
+  ]);
+}
+
+function feedbackWidgets({ queue, deadLetters }: QueueWithDeadLetters): IWidget[] {
+  return row([
+    graph('Bounces and complaints a minute; messages held', [
+      feedback('bounced'),
+      feedback('complained'),
+      messagesHeld,
+    ]),
+    graph(
+      'Anything else heard of deliveries a minute',
+      FEEDBACK_KINDS.filter((kind) => kind !== 'bounced' && kind !== 'complained').map(feedback),
+    ),
+    graph('Of the account, as AWS judges it: share of bounces, of complaints', [
+      reputation('BounceRate'),
+      reputation('ComplaintRate'),
+    ]),
+    graph('Events of SES waiting, and dead', [
+      queue.metricApproximateNumberOfMessagesVisible({ period: MINUTE, statistic: Stats.MAXIMUM }),
+      deadLetters.metricApproximateNumberOfMessagesVisible({ period: MINUTE, statistic: Stats.MAXIMUM }),
+    ]),
   ]);
 }
 

@@ -1,5 +1,6 @@
 import { Duration } from 'aws-cdk-lib';
 import { MathExpression, Metric, Stats } from 'aws-cdk-lib/aws-cloudwatch';
+import type { FeedbackKind } from '../src/delivery/feedback.ts';
 
 /*
  * What the application measures. It writes these into its log once a minute (CloudWatch's embedded metric format), from which CloudWatch
@@ -29,6 +30,14 @@ export function claimConflicts(claimed: 'message' | 'batch'): Metric {
 export function deliveries(outcome: string): Metric {
   return belfry('Deliveries', Stats.SUM, { Channel: 'ses', Outcome: outcome });
 }
+
+/** What was heard of deliveries: `bounced`, `complained` and the others of FEEDBACK_KINDS. */
+export function feedback(kind: FeedbackKind): Metric {
+  return belfry('Feedback', Stats.SUM, { Kind: kind });
+}
+
+/** Messages that held themselves, because too many of their deliveries bounced or were complained about. */
+export const messagesHeld = belfry('MessagesHeld', Stats.SUM);
 
 /** Of each operation that there was: DynamoDB's and S3's. */
 export const storeLatencyMs = new MathExpression({

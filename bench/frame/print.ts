@@ -1,10 +1,7 @@
-import type { Measured, Row } from './bench.ts';
+import type { Measured, Row, Table } from './bench.ts';
 
 export function printMeasured({ tables, goals, remarks = [] }: Measured): void {
-  for (const { title, rows } of tables) {
-    print(`\n${title}`);
-    printTable(rows);
-  }
+  printTables(tables);
   print('');
   for (const { what, goal, measured, isMet } of goals) {
     print(`${isMet ? 'met    ' : 'NOT MET'}  ${what}: ${measured}; the goal is ${goal}`);
@@ -14,8 +11,15 @@ export function printMeasured({ tables, goals, remarks = [] }: Measured): void {
   }
 }
 
+export function printTables(tables: readonly Table[]): void {
+  for (const { title, rows } of tables) {
+    print(`\n${title}`);
+    printTable(rows);
+  }
+}
+
 /** The columns are the fields of the first row; numbers stand to the right. */
-export function printTable(rows: readonly Row[]): void {
+function printTable(rows: readonly Row[]): void {
   const names = Object.keys(rows[0] ?? {});
   const lines = [Object.fromEntries(names.map((name) => [name, name])), ...rows];
   const widths = new Map(

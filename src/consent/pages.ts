@@ -29,6 +29,7 @@ const STYLE = `
   hr { border: 0; border-top: 1px solid var(--line); margin: 1.5rem 0; }
   form { margin: 0; }
   .end { margin: 1.25rem 0 0; }
+  .card > :last-child { margin-bottom: 0; }
 `;
 
 /** Nothing but the style that is written into the page, and forms that go back to it: no script, no image, nothing from elsewhere. */

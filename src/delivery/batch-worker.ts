@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { GroupStore } from '../groups/group-store.ts';
 import { SubscriberStore } from '../groups/subscriber-store.ts';
 import type { Subscriber, SubscriberKey } from '../groups/subscriber.ts';
+import { Suppressor } from '../groups/suppressor.ts';
 import { Suppressions } from '../groups/suppressions.ts';
 import { Clock, isReached, later, plusMs, SECOND_MS } from '../platform/clock/clock.ts';
 import { assertNever } from '../platform/errors/assert-never.ts';
@@ -20,7 +21,7 @@ import { DeliveryMetrics } from './delivery-metrics.ts';
 import { DeliveryStore, LeaseLostError, type Report } from './delivery-store.ts';
 import { BatchLease } from './batch-lease.ts';
 import { Brake } from './brake.ts';
-import { feedbackGained } from './feedback.ts';
+import { detailOf, feedbackGained } from './feedback.ts';
 import { newToken } from './lease.ts';
 import { type MailMaker, MailMakers } from './mail-maker.ts';
 import { MessageStopper } from './message-stopper.ts';
@@ -104,6 +105,7 @@ export class BatchWorker {
     private readonly deliveries: DeliveryStore,
     private readonly subscribers: SubscriberStore,
     private readonly suppressions: Suppressions,
+    private readonly suppressor: Suppressor,
     private readonly groups: GroupStore,
     private readonly queue: WorkQueue,
     private readonly channel: Channel,
@@ -343,7 +345,7 @@ export class BatchWorker {
           run.lease.signal,
         ),
     );
-    const refusal = this.#take(run, ready, results, at);
+    const refusal = this.#take(run, ready, await this.#endDead(run, ready, results), at);
     run.isAsking = false;
     if (results.some(({ kind }) => kind === 'throttled')) {
       await this.pacer.slowDown();
@@ -384,6 +386,42 @@ export class BatchWorker {
     const suppression = undefined; // they end anyway
     unreported.push(
       ...all.flatMap((open) => endWithoutSending({ ...open, suppression, message, status, now }) ?? []),
+    );
+  }
+
+  /**
+   * Sees to it that nothing more is sent to an address that is dead: before the ledger has the delivery, so that a worker which is lost in
+   * between leaves it in doubt, and whoever works it next does this again. Where it cannot be done now, the delivery is tried again.
+   */
+  async #endDead(
+    { message, batch: { group } }: Run,
+    ready: readonly Ready[],
+    results: readonly SendResult[],
+  ): Promise<readonly SendResult[]> {
+    if (!results.some((result) => result.kind === 'rejected' && result.isDead === true)) {
+      return results; // as nearly always
+    }
+    return Promise.all(
+      results.map(async (result, index): Promise<SendResult> => {
+        const subscriber = ready[index]?.subscriber.key;
+        if (result.kind !== 'rejected' || result.isDead !== true || subscriber === undefined) {
+          return result;
+        }
+        try {
+          const detail = detailOf(result.reason);
+          await this.suppressor.end({
+            group,
+            subscriber,
+            ending: 'bounced',
+            detail,
+            messageKey: message.key,
+          });
+          return result;
+        } catch (error) {
+          this.log.error('bounce.failed', { message_key: message.key, err: error });
+          return { kind: 'deferred', reason: result.reason };
+        }
+      }),
     );
   }
 
@@ -505,12 +543,13 @@ export class BatchWorker {
   /** The ledger has it: it is written once. */
   async #isReported(run: Run): Promise<void> {
     this.metrics.countOutcomes(this.channel.name, run.unreported);
-    const hasBounced = run.bounced > 0;
+    const { bounced } = run;
     run.bounced = 0;
     run.unreported = [];
     run.goneInDoubt = 0;
     run.attempts = undefined;
-    if (hasBounced) {
+    if (bounced > 0) {
+      this.metrics.countFeedback('bounced', bounced);
       await this.brake.check(run.message);
     }
   }

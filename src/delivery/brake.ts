@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { type BrakeSettings, Settings } from '../platform/config/settings.ts';
 import { brakeCounts, type Message } from '../schedule/message.ts';
+import { DeliveryMetrics } from './delivery-metrics.ts';
 import { MessageStopper } from './message-stopper.ts';
 
 const RESUME = 'Find out why before you resume it.';
@@ -14,12 +15,15 @@ const RESUME = 'Find out why before you resume it.';
 export class Brake {
   constructor(
     private readonly stopper: MessageStopper,
+    private readonly metrics: DeliveryMetrics,
     private readonly settings: Settings,
   ) {}
 
   /** To be called once a bounce or a complaint is in the ledger. Holds the message where there are too many; a second call does nothing. */
   async check(message: Pick<Message, 'group' | 'key'>): Promise<void> {
-    await this.stopper.hold(message, (found) => reasonToHold(found, this.settings.brake));
+    if (await this.stopper.hold(message, (found) => reasonToHold(found, this.settings.brake))) {
+      this.metrics.countHeld();
+    }
   }
 }
 

@@ -7,6 +7,7 @@ import type { Group } from '../groups/group.ts';
 import { languageOf } from '../groups/language.ts';
 import { SubscriberStore } from '../groups/subscriber-store.ts';
 import type { Subscriber } from '../groups/subscriber.ts';
+import { Suppressor } from '../groups/suppressor.ts';
 import { Suppressions } from '../groups/suppressions.ts';
 import { Clock, type Disarm, isReached, MINUTE_MS, plusMs, SECOND_MS } from '../platform/clock/clock.ts';
 import { Settings } from '../platform/config/settings.ts';
@@ -14,17 +15,23 @@ import { Log } from '../platform/logging/log.ts';
 import { newMessageKey } from '../schedule/message.ts';
 import { Channel, type Mail } from './channels/channel.ts';
 import { confirmationContent } from './confirmation-content.ts';
+import { detailOf } from './feedback.ts';
 import { newMail } from './mime.ts';
+import { Pacer } from './rate/pacer.ts';
 
 const LOOK_EVERY_MS = SECOND_MS;
 // Each a mail of its own: some hundred in ten seconds, which no form on a web page fills faster.
 const AT_ONCE = 10;
-// For whom a worker was lost with, and for what a channel deferred.
+// For whom a worker was lost with, for what a channel deferred, and for what did not get its turn.
 const AGAIN_AFTER_MS = 5 * MINUTE_MS;
+// No longer, so that it has gone before another worker may take it.
+const WAIT_FOR_TURN_MS = AGAIN_AFTER_MS / 2;
 
 /** Asks those who are pending to confirm, and takes those out of their group who do not in time. */
 @Injectable()
 export class ConfirmationSender {
+  /** Under which they take turns with messages. */
+  readonly #key = newMessageKey();
   #next: Disarm | undefined;
   #running: Promise<void> = Promise.resolve();
   #isStopped = false;
@@ -33,8 +40,10 @@ export class ConfirmationSender {
     private readonly confirmations: ConfirmationStore,
     private readonly subscribers: SubscriberStore,
     private readonly suppressions: Suppressions,
+    private readonly suppressor: Suppressor,
     private readonly groups: GroupStore,
     private readonly channel: Channel,
+    private readonly pacer: Pacer,
     private readonly links: Links,
     private readonly clock: Clock,
     private readonly settings: Settings,
@@ -106,17 +115,41 @@ export class ConfirmationSender {
 
   /** False where it is worth trying again. */
   async #isSent(subscriber: Subscriber): Promise<boolean> {
-    if (await this.suppressions.find(subscriber.key)) {
+    const { group, key } = subscriber;
+    if (await this.suppressions.find(key)) {
       return true; // there is nothing to be sent
     }
-    const mail = this.#mailTo(subscriber, await this.groups.find(subscriber.group));
+    const ofGroup = await this.groups.find(group);
+    if (!(await this.#mayGo())) {
+      return false;
+    }
+    const mail = this.#mailTo(subscriber, ofGroup);
     const [result] = await this.channel.send([mail], new AbortController().signal);
     this.log.info('confirmation.sent', {
-      group: subscriber.group,
+      group,
       message_key: mail.messageKey,
       result: result?.kind,
     });
+    if (result?.kind === 'throttled') {
+      await this.pacer.slowDown();
+    }
+    if (result?.kind === 'rejected' && result.isDead === true) {
+      const detail = detailOf(result.reason);
+      await this.suppressor.end({ group, subscriber: key, ending: 'bounced', detail, messageKey: undefined });
+    }
     return result?.kind === 'accepted' || result?.kind === 'rejected';
+  }
+
+  /** Waits for its turn, within the same rate as all other mails; false where that takes too long. */
+  async #mayGo(): Promise<boolean> {
+    const patience = new AbortController();
+    const disarm = this.clock.arm(plusMs(this.clock.now(), WAIT_FOR_TURN_MS), () => patience.abort());
+    try {
+      const taker = { message: { key: this.#key }, lease: { signal: patience.signal } };
+      return (await this.pacer.takeOne(taker)).kind === 'go';
+    } finally {
+      disarm();
+    }
   }
 
   #mailTo(subscriber: Subscriber, group: Group | undefined): Mail {

@@ -5,6 +5,7 @@ import { Metrics } from '../platform/metrics/metrics.ts';
 import type { Message } from '../schedule/message.ts';
 import type { ChannelName } from './channels/channel.ts';
 import type { Delivery } from './delivery.ts';
+import type { FeedbackKind } from './feedback.ts';
 
 // From punctual to an outage.
 const LATENESS_BUCKETS_SECONDS = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300, 3_600, 86_400];
@@ -18,6 +19,8 @@ export class DeliveryMetrics {
   readonly #setAside: Counter;
   readonly #conflicts: Counter;
   readonly #queueWait: Histogram;
+  readonly #feedback: Counter;
+  readonly #held: Counter;
 
   constructor({ registry }: Metrics) {
     const registers = [registry];
@@ -47,6 +50,17 @@ export class DeliveryMetrics {
       name: 'belfry_claim_conflicts_total',
       help: 'Claims that another worker had made before.',
       labelNames: ['claimed'],
+      registers,
+    });
+    this.#feedback = new Counter({
+      name: 'belfry_feedback_total',
+      help: 'What was heard of deliveries, at once or after they had left, each counted once.',
+      labelNames: ['kind'],
+      registers,
+    });
+    this.#held = new Counter({
+      name: 'belfry_messages_held_total',
+      help: 'Messages that the brake held, because too many of their deliveries bounced or were complained about.',
       registers,
     });
     this.#queueWait = new Histogram({
@@ -80,6 +94,14 @@ export class DeliveryMetrics {
 
   countSetAside(): void {
     this.#setAside.inc();
+  }
+
+  countFeedback(kind: FeedbackKind, count = 1): void {
+    this.#feedback.inc({ kind }, count);
+  }
+
+  countHeld(): void {
+    this.#held.inc();
   }
 
   countConflict(claimed: 'message' | 'batch'): void {

@@ -59,7 +59,7 @@ import { BATCHES_AT_ONCE, Worker } from './worker.ts';
     },
     Worker,
   ],
-  exports: [Brake, ReturnPaths],
+  exports: [Brake, DeliveryMetrics, ReturnPaths],
 })
 export class DeliveryModule {}
 

@@ -48,12 +48,13 @@ export class Dispatcher {
   }
 
   async #dispatch(message: Message, token: string): Promise<void> {
+    const isToBeCut = message.status === 'sending' && !message.dispatch.complete;
     try {
       if (message.retry) {
         await this.#reopen(message, message.retry, token);
       }
-      if (message.status === 'sending' && !message.dispatch.complete) {
-        await this.#cut(message, token);
+      if (isToBeCut) {
+        await this.#cut(message, token); // which finishes it, where nothing is left
       }
     } catch (error) {
       if (!(error instanceof LeaseLostError)) {
@@ -65,7 +66,9 @@ export class Dispatcher {
     if (message.status === 'cancelled') {
       await this.deliveries.hasten(message.key, this.clock.now()); // nobody waits for a time that does not come
     }
-    await this.deliveries.finish(message.group, message.key);
+    if (!isToBeCut) {
+      await this.deliveries.finish(message.group, message.key);
+    }
     const lookedAt = this.clock.now(); // behind the cut, whose pointers are on their way
     if (message.dispatch.batchesCut > message.dispatch.batchesSettled) {
       await this.#pushLeftBehind(message, lookedAt);

@@ -17,32 +17,33 @@ export class MessageStopper {
     await this.#end(message, 'failed', () => reason);
   }
 
-  /** Makes a message `held`, where `judge` gives a reason as it stands now. */
+  /** Makes a message `held`, where `judge` gives a reason as it stands now; answers whether it did. */
   async hold(
     message: Pick<Message, 'group' | 'key'>,
     judge: (message: Message) => string | undefined,
-  ): Promise<void> {
-    await this.#end(message, 'held', judge);
+  ): Promise<boolean> {
+    return this.#end(message, 'held', judge);
   }
 
   async #end(
     { group, key }: Pick<Message, 'group' | 'key'>,
     status: 'failed' | 'held',
     judge: (message: Message) => string | undefined,
-  ): Promise<void> {
+  ): Promise<boolean> {
     const message = await this.messages.find(group, key);
     const reason = message?.status === 'sending' ? judge(message) : undefined;
     if (!message || reason === undefined) {
-      return;
+      return false;
     }
     try {
       await this.messages.change(group, key, message.version, { status, reason, wakeAt: undefined });
       this.log.error('message.stopped', { message_key: key, group, status, reason });
+      return true;
     } catch (error) {
       if (!(error instanceof VersionMismatchError)) {
         throw error;
       }
-      await this.#end(message, status, judge);
+      return this.#end(message, status, judge);
     }
   }
 }

@@ -53,6 +53,8 @@ export class MailPress {
   readonly #domain: string;
   readonly #fromLine: string;
   readonly #replyToLines: readonly string[];
+  /** Of the last mail, which is mostly that of the next. */
+  #dateLine: { readonly date: Temporal.Instant; readonly line: string } | undefined;
 
   constructor({ messageKey, group, from, replyTo }: MailFrame) {
     const sender = mailboxOf(from);
@@ -93,7 +95,7 @@ export class MailPress {
       // none should be kept from List-Unsubscribe (RFC 8058, 4).
       `Message-ID: ${mail.messageId}`,
       ...mail.headers.map((header) => `${header.name}: ${inWords(header.value)}`),
-      `Date: ${dateText(date)}`,
+      this.#dated(date),
       'MIME-Version: 1.0',
       `Content-Type: multipart/alternative; boundary="${boundary}"`,
     ].join('\r\n');
@@ -103,6 +105,13 @@ export class MailPress {
       `${head}\r\n\r\n--${boundary}\r\n${text}\r\n--${boundary}\r\n${html}\r\n--${boundary}--\r\n`,
       'latin1', // all of it is ASCII
     );
+  }
+
+  #dated(date: Temporal.Instant): string {
+    if (this.#dateLine?.date !== date) {
+      this.#dateLine = { date, line: `Date: ${dateText(date)}` };
+    }
+    return this.#dateLine.line;
   }
 }
 

@@ -3,6 +3,8 @@ import type { BatchPointer } from './batch.ts';
 /** One pointer, as it was taken from the queue. */
 export interface Task {
   readonly pointer: BatchPointer;
+  /** How many subscribers are in the batch, where the queue knows; otherwise as many as a batch may have. */
+  readonly count?: number;
   /**
    * Says that this worker is through with it, well or not: after the ledger was written, never before. A batch that is not settled
    * then is found by its message's wake. Never rejects: a

@@ -1,22 +1,12 @@
 import { Injectable } from '@nestjs/common';
 import { Brake } from '../delivery/brake.ts';
+import { DeliveryMetrics } from '../delivery/delivery-metrics.ts';
 import { DeliveryStore } from '../delivery/delivery-store.ts';
 import { afterFeedback } from '../delivery/feedback.ts';
-import { originOf } from '../groups/consent.ts';
-import { SubscriberStore } from '../groups/subscriber-store.ts';
-import { SubscriberNotFoundError, type SubscriberStatus } from '../groups/subscriber.ts';
-import { Suppressions } from '../groups/suppressions.ts';
-import { Clock } from '../platform/clock/clock.ts';
-import { VersionMismatchError } from '../platform/errors/version-mismatch-error.ts';
+import { type Ending, Suppressor } from '../groups/suppressor.ts';
 import { Log } from '../platform/logging/log.ts';
 import { MessageStore } from '../schedule/message-store.ts';
 import type { FeedbackEvent, FeedbackResult } from './feedback-event.ts';
-import { FeedbackMetrics } from './feedback-metrics.ts';
-
-type Ending = Extract<SubscriberStatus, 'bounced' | 'complained'>;
-
-// Who stands further behind has more reason not to be written to: no event puts anybody back.
-const RANKS: readonly SubscriberStatus[] = ['pending', 'active', 'bounced', 'unsubscribed', 'complained'];
 
 /** Does what follows from feedback: to the subscriber, to the list of those who get nothing, to the ledger, and to the message. */
 @Injectable()
@@ -24,11 +14,9 @@ export class FeedbackTaker {
   constructor(
     private readonly messages: MessageStore,
     private readonly deliveries: DeliveryStore,
-    private readonly subscribers: SubscriberStore,
-    private readonly suppressions: Suppressions,
+    private readonly suppressor: Suppressor,
     private readonly brake: Brake,
-    private readonly metrics: FeedbackMetrics,
-    private readonly clock: Clock,
+    private readonly metrics: DeliveryMetrics,
     private readonly log: Log,
   ) {}
 
@@ -41,7 +29,7 @@ export class FeedbackTaker {
     const { group, messageKey } = event;
     const result = await this.#take(event);
     if (result === 'recorded') {
-      this.metrics.count(event.kind);
+      this.metrics.countFeedback(event.kind);
       this.log.info('feedback.recorded', { message_key: messageKey, group, kind: event.kind });
     }
     if ((result === 'recorded' || result === 'repeated') && isAgainstSender(event.kind)) {
@@ -51,7 +39,7 @@ export class FeedbackTaker {
   }
 
   async #take(event: FeedbackEvent): Promise<FeedbackResult> {
-    const { group, messageKey, subscriber, kind } = event;
+    const { group, messageKey, subscriber, kind, detail } = event;
     if (!(await this.messages.find(group, messageKey))) {
       return 'unmatched';
     }
@@ -63,39 +51,9 @@ export class FeedbackTaker {
       return 'repeated';
     }
     if (isAgainstSender(kind)) {
-      await this.#end(event, kind);
+      await this.suppressor.end({ group, subscriber, ending: kind, detail, messageKey });
     }
     return this.deliveries.recordFeedback({ group, messageKey }, subscriber, event);
-  }
-
-  /** Nothing more is sent to this address. A second run changes nothing. */
-  async #end(event: FeedbackEvent, ending: Ending): Promise<void> {
-    const { subscriber, detail } = event;
-    await this.#markSubscriber(event, ending);
-    await this.suppressions.add({ subscriber, reason: ending, detail, addedAt: this.clock.now() });
-  }
-
-  /** Does nothing where they have left the group. */
-  async #markSubscriber(
-    { group, messageKey, subscriber: key, detail }: FeedbackEvent,
-    ending: Ending,
-  ): Promise<void> {
-    for (;;) {
-      const subscriber = await this.subscribers.find(group, key);
-      if (!subscriber || RANKS.indexOf(subscriber.status) >= RANKS.indexOf(ending)) {
-        return;
-      }
-      try {
-        const origin = originOf('feedback', { reason: detail, messageKey });
-        const consent = { ...origin, what: ending, at: this.clock.now() };
-        await this.subscribers.change(group, key, { status: ending, consent }, subscriber.version);
-        return;
-      } catch (error) {
-        if (!(error instanceof VersionMismatchError) && !(error instanceof SubscriberNotFoundError)) {
-          throw error;
-        }
-      }
-    }
   }
 }
 

@@ -14,6 +14,7 @@ import { SubscriberExportController } from './subscriber-export.controller.ts';
 import { SubscribersController } from './subscribers.controller.ts';
 import { SubscribersService } from './subscribers.service.ts';
 import { SuppressionsController } from './suppressions.controller.ts';
+import { Suppressor } from './suppressor.ts';
 import { Suppressions } from './suppressions.ts';
 
 /** WHO RECEIVES: groups, their subscribers, and who gets nothing at all. */
@@ -32,12 +33,13 @@ import { Suppressions } from './suppressions.ts';
     Erasure,
     SubscribersService,
     Suppressions,
+    Suppressor,
     ImportsService,
     ImportSignal,
     ImportAsker,
     ImportWorker,
     ImportRunner,
   ],
-  exports: [SubscribersService, Suppressions],
+  exports: [SubscribersService, Suppressions, Suppressor],
 })
 export class GroupsModule {}

@@ -33,6 +33,7 @@ import { Log, type LogFields } from '../platform/logging/log.ts';
 import { Metrics } from '../platform/metrics/metrics.ts';
 import { Tracing } from '../platform/tracing/tracing.ts';
 import type { MessageKey } from '../schedule/message.ts';
+import { Suppressor } from '../groups/suppressor.ts';
 import { Suppressions } from '../groups/suppressions.ts';
 import { Planner } from '../schedule/planner.ts';
 import { ScheduleService } from '../schedule/schedule.service.ts';
@@ -118,18 +119,20 @@ export class Simulation {
     const stopper = new MessageStopper(messages, log);
     // Nobody ever sees its links, and whoever was erased is in no group.
     const key = new SigningKey(randomBytes(KEY_BYTES));
+    const suppressions = new Suppressions(new SqliteSuppressionStore(database), key);
     const links = new Links(key, new PublicUrl(settings, new HttpAdapterHost()));
     const batchWorker = new BatchWorker(
       messages,
       deliveries,
       subscribers,
-      new Suppressions(new SqliteSuppressionStore(database), key),
+      suppressions,
+      new Suppressor(subscribers, suppressions, clock),
       groups,
       queue,
       channel,
       new MailMakers(messages, groups, links, new ReturnPaths(key, settings), clock, settings),
       stopper,
-      new Brake(stopper, settings),
+      new Brake(stopper, metrics, settings),
       new Unpaced(new SqliteRateStore(database), groups, channel, shutdown, clock, settings, log),
       metrics,
       tracing,

@@ -1,7 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { simpleParser } from 'mailparser';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { HOUR_MS, MINUTE_MS } from '../../src/platform/clock/clock.ts';
 import { objectsAt } from '../support/json.ts';
 import { ManualClock } from '../support/manual-clock.ts';
@@ -31,8 +31,8 @@ async function mailsTo(email: string, count: number): Promise<readonly string[]>
   });
 }
 
-async function readMails(): Promise<readonly string[]> {
-  const folder = join(app.dataDir, 'outbox');
+async function readMails(of = app): Promise<readonly string[]> {
+  const folder = join(of.dataDir, 'outbox');
   const entries = await readdir(folder, { recursive: true }).catch(() => []);
   const files = entries.filter((name) => name.endsWith('.eml')).toSorted((a, b) => a.localeCompare(b));
   return Promise.all(files.map((name) => readFile(join(folder, name), 'latin1')));
@@ -175,5 +175,36 @@ describe('a group with double opt-in', () => {
     await app.request('POST', '/v1/groups/forgets/subscribers', { body: { email } });
     expect(await mailsTo(email, 2)).toHaveLength(2);
     expect(await historyOf('forgets', email)).toEqual(['pending api', 'expired expiry', 'pending api']);
+  });
+});
+
+describe('mails that ask', () => {
+  it('keep to the rate together with those of a message', async () => {
+    const time = new ManualClock(Temporal.Instant.from('2030-01-01T08:00Z'));
+    const paced = await startTestApp({
+      clock: time,
+      env: { PUBLIC_URL, MAIL: 'outbox', MAX_SEND_RATE: '1' },
+    });
+    onTestFinished(() => paced.close());
+    const readers = ['a', 'b', 'c', 'd'].map((name) => ({ email: `${name}@readers.example` }));
+    const asked = ['x', 'y', 'z'].map((name) => ({ email: `${name}@asked.example` }));
+    await paced.request('POST', '/v1/groups/going/subscribers', { body: { subscribers: readers } });
+    await paced.request('PUT', '/v1/groups/asking', { body: { opt_in: 'double' } });
+    await paced.request('POST', '/v1/groups/asking/subscribers', { body: { subscribers: asked } });
+    await paced.request('POST', '/v1/groups/going/schedule', {
+      body: { subject: 'News', body: '<p>News</p>', schedule_on: time.now().epochMilliseconds },
+    });
+
+    const mails = await until('all have gone', LIMIT_MS, async () => {
+      time.advance(500);
+      const found = await readMails(paced);
+      return found.length === readers.length + asked.length ? found : undefined;
+    });
+
+    const sent = mails
+      .map((mail) => Date.parse(/^Date: (.*)\r$/m.exec(mail)?.[1] ?? ''))
+      .toSorted((a, b) => a - b);
+    const gaps = sent.slice(1).map((at, index) => at - (sent[index] ?? 0));
+    expect(Math.min(...gaps)).toBeGreaterThanOrEqual(1_000);
   });
 });

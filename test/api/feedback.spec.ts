@@ -1,7 +1,7 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { isObject, type JsonObject, objectsAt, textAt } from '../support/json.ts';
 import { signatureOf } from '../support/feedback-signature.ts';
-import { SmtpSink } from '../support/smtp-sink.ts';
+import { type Behaviour, SmtpSink } from '../support/smtp-sink.ts';
 import { type Answer, startTestApp, type TestApp } from '../support/test-app.ts';
 import { until } from '../support/until.ts';
 
@@ -205,6 +205,73 @@ describe('POST /v1/feedback', () => {
 
     expect(answer.status).toBe(400);
     expect(objectsAt(answer.body, 'errors').map((error) => error['pointer'])).toContain(pointer);
+  });
+});
+
+describe('a mail server that refuses at once', () => {
+  const PEOPLE_REFUSED = ['closed', 'full', 'gone', 'policy', 'vague'].map((name) => `${name}@example.com`);
+  const says = (match: string, text: string): Behaviour => ({
+    at: 'rcpt',
+    do: 'reply',
+    code: 550,
+    match,
+    text,
+  });
+
+  it('ends what it says is no address, as a bounce does that comes later, and nothing else', async () => {
+    const sink = await SmtpSink.start({
+      behaviours: [
+        says('^gone', '5.1.1 No such user here'),
+        says('^closed', '5.2.1 Mailbox disabled'),
+        says('^full', '5.2.2 Mailbox full'),
+        says('^policy', '5.7.1 Not from you'),
+        says('^vague', 'No thanks'),
+      ],
+    });
+    onTestFinished(() => sink.close());
+    const app = await startTestApp({ env: { SMTP_URL: sink.url } });
+    onTestFinished(() => app.close());
+    const base = '/v1/groups/refused';
+    await app.request('POST', `${base}/subscribers`, {
+      body: { subscribers: PEOPLE_REFUSED.map((email) => ({ email })) },
+    });
+    const body = {
+      subject: 'News',
+      body: '<p>News</p>',
+      schedule_on: '2020-01-01T00:00Z',
+      on_missed: 'send',
+    };
+
+    const { body: message } = await app.request('POST', `${base}/schedule`, { body });
+
+    const key = textAt(message, 'key');
+    await until('the message is sent', 20_000, async () => {
+      const { body: found } = await app.request('GET', `${base}/schedule/${key}`);
+      return found['status'] === 'sent' ? true : undefined;
+    });
+    const { body: all } = await app.request('GET', `${base}/subscribers`);
+    expect(objectsAt(all, 'items').map(({ subscriber, status }) => [subscriber, status])).toEqual([
+      ['closed@example.com', 'bounced'],
+      ['full@example.com', 'active'],
+      ['gone@example.com', 'bounced'],
+      ['policy@example.com', 'active'],
+      ['vague@example.com', 'active'],
+    ]);
+    const { body: suppressed } = await app.request('GET', '/v1/suppressions');
+    expect(objectsAt(suppressed, 'items')).toMatchObject([
+      { subscriber: 'closed@example.com', reason: 'bounced', detail: '550 5.2.1 Mailbox disabled' },
+      { subscriber: 'gone@example.com', reason: 'bounced', detail: '550 5.1.1 No such user here' },
+    ]);
+    const { body: consent } = await app.request('GET', `${base}/subscribers/gone@example.com/consent`);
+    expect(objectsAt(consent, 'entries').at(-1)).toMatchObject({
+      what: 'bounced',
+      how: 'feedback',
+      reason: '550 5.1.1 No such user here',
+      message_key: key,
+    });
+    const { text: metrics } = await app.request('GET', '/metrics');
+    expect(metrics).toContain('belfry_feedback_total{kind="bounced"} 5');
+    expect(metrics).toContain('belfry_messages_held_total 0');
   });
 });
 

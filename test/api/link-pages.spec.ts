@@ -1,4 +1,6 @@
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { simpleParser } from 'mailparser';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { CHROMIUM, hasChromium, launchChromium } from '../support/chromium.ts';
@@ -57,6 +59,22 @@ describe.skipIf(!hasChromium)(
       return oneClickUrl(Buffer.from(await raw.arrayBuffer()));
     }
 
+    /** The link in the mail that asks for a confirmation, to the list of this name. */
+    async function confirmLinkTo(list: string): Promise<string> {
+      const folder = join(app.dataDir, 'outbox');
+      return until(`The mail that asks for ${list} is sent`, WAIT_MS, async () => {
+        const entries = await readdir(folder, { recursive: true }).catch(() => []);
+        for (const name of entries.filter((entry) => entry.endsWith('.eml'))) {
+          const { subject, text } = await simpleParser(await readFile(join(folder, name)));
+          const [link] = /http:\S+\/c\/\S+/.exec(text ?? '') ?? [];
+          if (subject?.includes(list) === true && link !== undefined) {
+            return link;
+          }
+        }
+        return undefined;
+      });
+    }
+
     async function statusOf(group: string): Promise<unknown> {
       const { body } = await app.request('GET', `/v1/groups/${group}/subscribers/ada@example.com`);
       return body['status'];
@@ -103,6 +121,26 @@ describe.skipIf(!hasChromium)(
       expect(await page.getByLabel('Freunde der Brücke').isChecked()).toBe(true);
       expect(await page.getByLabel('unticked').isChecked()).toBe(false);
       expect([await statusOf('ticked'), await statusOf('unticked')]).toEqual(['active', 'unsubscribed']);
+      expect(complaints).toEqual([]);
+    });
+
+    it('ask whether an address is theirs, and confirm it with the button alone', async () => {
+      await app.request('PUT', '/v1/groups/confirmed', {
+        body: { opt_in: 'double', display_name: 'Les amis du pont', language: 'fr' },
+      });
+      await app.request('POST', '/v1/groups/confirmed/subscribers', { body: { email: 'ada@example.com' } });
+
+      await page.goto(await confirmLinkTo('Les amis du pont'));
+      await picture('confirm');
+      const before = await statusOf('confirmed');
+      await page.keyboard.press('Tab');
+      await page.keyboard.press('Enter');
+      await page.getByRole('heading', { name: 'Merci' }).waitFor();
+      await picture('confirmed');
+
+      expect(before).toBe('pending');
+      expect(await page.locator('html').getAttribute('lang')).toBe('fr');
+      expect(await statusOf('confirmed')).toBe('active');
       expect(complaints).toEqual([]);
     });
 

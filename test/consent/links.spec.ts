@@ -1,3 +1,4 @@
+import { createCipheriv, createHmac } from 'node:crypto';
 import { HttpAdapterHost } from '@nestjs/core';
 import { describe, expect, it } from 'vitest';
 import { Links, type LinkTarget } from '../../src/consent/links.ts';
@@ -39,6 +40,20 @@ describe('a link', () => {
     expect(links.open(token, 'leave')).toEqual(target);
     expect(token).toMatch(/^[A-Za-z0-9_-]+$/);
     expect(token.length).toBeLessThan(480);
+  });
+
+  it('is encrypted with AES-256-CTR from its HMAC on, for ever', () => {
+    const signing = new SigningKey(OLD);
+
+    for (const target of Array.from({ length: 300 }, () => aTarget())) {
+      const bytes = Buffer.from(links.seal(target), 'base64url');
+
+      const [head, tag, sealed] = [bytes.subarray(0, 2), bytes.subarray(2, 18), bytes.subarray(18)];
+      const plain = createCipheriv('aes-256-ctr', signing.derive('link encryption'), tag).update(sealed);
+      const hmac = createHmac('sha256', signing.derive('link signature')).update(head).update(plain).digest();
+      expect(hmac.subarray(0, 16)).toEqual(tag);
+      expect(plain.toString('latin1')).toContain(target.group + target.subscriber);
+    }
   });
 
   it('is the same for the same delivery, and under PUBLIC_URL', () => {

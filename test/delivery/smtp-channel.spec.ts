@@ -2,6 +2,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { Mail, SendResult } from '../../src/delivery/channels/channel.ts';
 import type { SmtpTimeouts } from '../../src/delivery/channels/smtp-session.ts';
+import { resultOfReply } from '../../src/delivery/channels/smtp-results.ts';
 import { SmtpChannel } from '../../src/delivery/channels/smtp.channel.ts';
 import { SystemClock } from '../../src/platform/clock/system-clock.ts';
 import { ManualClock } from '../support/manual-clock.ts';
@@ -14,6 +15,28 @@ const TIMEOUTS: SmtpTimeouts = { connectMs: 2_000, silenceMs: 2_000, mailMs: 10_
 const IMPATIENT: SmtpTimeouts = { connectMs: 300, silenceMs: 300, mailMs: 10_000 };
 // Too much for the buffers of a connection, so that it cannot be handed to the kernel as a whole.
 const LARGE_HTML = '<p>Hello</p>'.repeat(2_000_000);
+
+describe('a refusal of a recipient', () => {
+  it.each([
+    ['5.1.1 No such user', true],
+    ['5.1.2 No such host', true],
+    ['5.1.3 Bad address', true],
+    ['5.1.6 Moved', true],
+    ['5.1.10 Null MX', true],
+    ['5.2.1 Disabled', true],
+    ['5.1.0 Address rejected', undefined],
+    ['5.1.11 Something else', undefined],
+    ['5.2.2 Mailbox full', undefined],
+    ['5.4.4 Unable to route', undefined],
+    ['5.7.1 Blocked', undefined],
+    ['No such user 5.1.1', undefined],
+  ])('%s: says whether the address is dead: %s', (text, isDead) => {
+    const expected = { kind: 'rejected', reason: `550 ${text}`, bounced: true, ...(isDead === true && { isDead }) };
+
+    expect(resultOfReply('RCPT TO', { code: 550, text: `550 ${text}` })).toEqual(expected);
+    expect(resultOfReply('MAIL FROM', { code: 550, text: `550 ${text}` })).toMatchObject({ kind: 'refused' });
+  });
+});
 
 async function aSink(options: SinkOptions = {}): Promise<SmtpSink> {
   const sink = await SmtpSink.start(options);

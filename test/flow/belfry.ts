@@ -22,6 +22,7 @@ import { PreflightWatch } from '../../src/delivery/preflight/preflight-watch.ts'
 import { MessageStopper } from '../../src/delivery/message-stopper.ts';
 import { Pacer } from '../../src/delivery/rate/pacer.ts';
 import { Worker } from '../../src/delivery/worker.ts';
+import { Suppressor } from '../../src/groups/suppressor.ts';
 import { Suppressions } from '../../src/groups/suppressions.ts';
 import { type Environment, parseSettings, type Settings } from '../../src/platform/config/settings.ts';
 import { PublicUrl } from '../../src/platform/http/public-url.ts';
@@ -96,6 +97,8 @@ export class Belfry {
   readonly channel: FakeChannel;
   readonly brake: Brake;
   readonly suppressions: Suppressions;
+  readonly suppressor: Suppressor;
+  readonly metrics: DeliveryMetrics;
   readonly #begins = new BeginSignal();
   readonly #makers: MailMakers;
   readonly #settings: Settings;
@@ -132,7 +135,9 @@ export class Belfry {
     );
     const stopper = new MessageStopper(messages, log);
     this.suppressions = new Suppressions(engine.suppressions, new SigningKey(Buffer.alloc(32, 1)));
-    this.brake = new Brake(stopper, settings);
+    this.suppressor = new Suppressor(subscribers, this.suppressions, clock);
+    this.metrics = metrics;
+    this.brake = new Brake(stopper, metrics, settings);
     const returnPaths = new ReturnPaths(new SigningKey(Buffer.alloc(32)), settings);
     this.scanner = new DueScanner(
       messages,
@@ -153,6 +158,7 @@ export class Belfry {
       deliveries,
       subscribers,
       this.suppressions,
+      this.suppressor,
       groups,
       queue,
       channel,

@@ -1,11 +1,11 @@
 import * as fc from 'fast-check';
 import { pino } from 'pino';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { type Feedback, FEEDBACK_KINDS } from '../../src/delivery/feedback.ts';
-import { FeedbackMetrics } from '../../src/feedback/feedback-metrics.ts';
 import { FeedbackTaker } from '../../src/feedback/feedback-taker.ts';
+import { HOUR_MS } from '../../src/platform/clock/clock.ts';
+import { StoreUnavailableError } from '../../src/platform/errors/domain-error.ts';
 import { Log } from '../../src/platform/logging/log.ts';
-import { Metrics } from '../../src/platform/metrics/metrics.ts';
 import type { MessageKey } from '../../src/schedule/message.ts';
 import type { Engine } from '../contract/engine.ts';
 import { openSqlite } from '../contract/open-sqlite.ts';
@@ -26,19 +26,9 @@ describe('feedback', () => {
   });
 
   function takerOf(belfry: Belfry): FeedbackTaker {
-    const { messages, deliveries, subscribers, clock } = engine;
-    const metrics = new FeedbackMetrics(new Metrics());
+    const { messages, deliveries } = engine;
     const log = new Log(pino({ level: 'silent' }));
-    return new FeedbackTaker(
-      messages,
-      deliveries,
-      subscribers,
-      belfry.suppressions,
-      belfry.brake,
-      metrics,
-      clock,
-      log,
-    );
+    return new FeedbackTaker(messages, deliveries, belfry.suppressor, belfry.brake, belfry.metrics, log);
   }
 
   async function take(
@@ -56,6 +46,7 @@ describe('feedback', () => {
       const belfry = new Belfry(engine, new FakeChannel(), BRAKE);
       await belfry.subscribe(...addresses(200));
       const key = await belfry.scheduleMessage();
+      const countHeld = vi.spyOn(belfry.metrics, 'countHeld');
       belfry.channel.answerWith(({ to }) =>
         /^s000[0-4]/.test(to)
           ? { kind: 'rejected', reason: '550 5.1.1 No such user', bounced: true }
@@ -74,6 +65,7 @@ describe('feedback', () => {
       expect(handedOver).toBeLessThan(200);
       expect(held.feedback.bounced).toBe(held.counts.failed);
       expect(await takenLater(belfry)).toBe(0);
+      expect(countHeld).toHaveBeenCalledTimes(1);
 
       await belfry.schedule.resume(belfry.group, key);
       await belfry.runOnce();
@@ -119,6 +111,64 @@ describe('feedback', () => {
       await belfry.runOnce();
       return belfry.channel.taken.length - before;
     }
+  });
+
+  describe('an address that a mail server says is dead', () => {
+    const ADA = 'ada@example.com';
+
+    function deadChannel(belfry: Belfry): void {
+      belfry.channel.answerWith(({ to }) =>
+        to === ADA
+          ? { kind: 'rejected', reason: '550 5.1.1 No such user', bounced: true, isDead: true }
+          : { kind: 'accepted', providerId: to },
+      );
+    }
+
+    async function stateOf(belfry: Belfry): Promise<unknown> {
+      const { status } = (await engine.subscribers.find(belfry.group, aKey(ADA))) ?? {};
+      return [status, (await belfry.suppressions.find(aKey(ADA)))?.reason];
+    }
+
+    it('is told so once more where that could not be recorded, with no doubt about the others', async () => {
+      const belfry = new Belfry(engine);
+      await belfry.subscribe(ADA, 'bo@example.com');
+      deadChannel(belfry);
+      const end = vi.spyOn(belfry.suppressor, 'end').mockRejectedValueOnce(new StoreUnavailableError());
+      const key = await belfry.scheduleMessage();
+
+      await belfry.runOnce();
+      const { counts: meanwhile } = await belfry.message(key);
+      const before = await stateOf(belfry);
+      engine.clock.advance(HOUR_MS);
+      await belfry.runOnce();
+
+      expect(meanwhile).toMatchObject({ sent: 1, failed: 0, unknown: 0 });
+      expect(before).toEqual(['active', undefined]);
+      expect(end).toHaveBeenCalledTimes(2);
+      expect(await stateOf(belfry)).toEqual(['bounced', 'bounced']);
+      expect(await belfry.message(key)).toMatchObject({
+        status: 'sent',
+        counts: { sent: 1, failed: 1 },
+        feedback: { bounced: 1 },
+      });
+    });
+
+    it('is suppressed though the worker is lost before the ledger has it', async () => {
+      const belfry = new Belfry(engine);
+      await belfry.subscribe(ADA, 'bo@example.com');
+      deadChannel(belfry);
+      const lost = vi.spyOn(engine.deliveries, 'settle').mockRejectedValueOnce(new StoreUnavailableError());
+      const key = await belfry.scheduleMessage();
+
+      await expect(belfry.runOnce()).rejects.toThrow(StoreUnavailableError);
+      const state = await stateOf(belfry);
+      lost.mockRestore();
+      engine.clock.advance(HOUR_MS);
+      await belfry.runOnce();
+
+      expect(state).toEqual(['bounced', 'bounced']);
+      expect(await belfry.message(key)).toMatchObject({ status: 'sent', counts: { sent: 1, unknown: 1 } });
+    });
   });
 
   it('leads to the same state in whatever order it comes, and however often', async () => {

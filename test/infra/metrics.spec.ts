@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import * as watched from '../../infra/metrics.ts';
 import { DeliveryMetrics } from '../../src/delivery/delivery-metrics.ts';
+import { FEEDBACK_KINDS } from '../../src/delivery/feedback.ts';
 import { OUTCOMES } from '../../src/delivery/delivery.ts';
 import { embeddedMetrics, NAMESPACE } from '../../src/platform/metrics/embedded-metrics.ts';
 import { Metrics } from '../../src/platform/metrics/metrics.ts';
@@ -20,6 +21,8 @@ it('watches what the application writes, by the names and dimensions that it has
     watched.claimConflicts('message'),
     watched.claimConflicts('batch'),
     ...OUTCOMES.map((outcome) => watched.deliveries(outcome)),
+    ...FEEDBACK_KINDS.map((kind) => watched.feedback(kind)),
+    watched.messagesHeld,
   ];
   for (const { namespace, metricName, dimensions } of metrics) {
     expect(namespace).toBe(NAMESPACE);
@@ -41,6 +44,8 @@ async function writtenMetrics(): Promise<readonly string[]> {
     OUTCOMES.map((outcome) => aDelivery('ada@example.com', { outcome })),
   );
   delivery.countSetAside();
+  FEEDBACK_KINDS.forEach((kind) => delivery.countFeedback(kind));
+  delivery.countHeld();
   delivery.countConflict('message');
   delivery.countConflict('batch');
   await metrics.timeStore('dynamodb.GetItemCommand', async () => {});

@@ -72,7 +72,7 @@ describe('what is read off the code', () => {
     const needed = needsOf(
       openProgram(
         [MAIN],
-        changed('group-store.ts', 'const item = await readItem', `${SCAN} const item = await readItem`),
+        changed('group-store.ts', 'const item = await readGroup', `${SCAN} const item = await readGroup`),
       ),
       'worker',
     );

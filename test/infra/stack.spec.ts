@@ -441,6 +441,7 @@ describe('the alarms', () => {
     ['no-worker', 1],
     ['lateness', 60_000],
     ['batches-set-aside', 0],
+    ['message-held', 0],
     ['queue-age', 900],
     ['dead-letters', 0],
     ['mail-events-dead-letters', 0],
@@ -504,11 +505,13 @@ describe('the dashboard', () => {
       'BatchesSetAside',
       'ClaimConflicts',
       'EventLoopLagMs',
+      'Feedback',
+      'MessagesHeld',
     ]) {
       expect(body).toContain(`["Belfry","${metric}"`);
     }
     expect(body).toContain('MetricName=\\"StoreLatencyMs\\"');
-    expect(body.match(/"<alarms\w+\.Arn>"/g)).toHaveLength(16);
+    expect(body.match(/"<alarms\w+\.Arn>"/g)).toHaveLength(17);
   });
 });
 

@@ -1,5 +1,5 @@
 import { GetQueueUrlCommand, ReceiveMessageCommand, SendMessageCommand } from '@aws-sdk/client-sqs';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { type AwsClients, openAwsClients } from '../../src/engines/aws/aws-clients.ts';
 import {
   FEEDBACK_QUEUE_VISIBILITY_SECONDS,
@@ -7,6 +7,8 @@ import {
 } from '../../src/engines/aws/queue-definitions.ts';
 import { DeadLetterQueuePart, QueuePart } from '../../src/engines/aws/queue-part.ts';
 import { textAt } from '../support/json.ts';
+import { matching } from '../support/matching.ts';
+import { SesStandIn } from '../support/ses-stand-in.ts';
 import { sesEvent, type SesEventType, snsEnvelope } from '../support/ses-events.ts';
 import { startTestApp, type TestApp } from '../support/test-app.ts';
 import { until } from '../support/until.ts';
@@ -20,6 +22,7 @@ describe('the queue of SES events', () => {
   let clients: AwsClients;
   let queueUrl: string;
   let app: TestApp;
+  let ses: SesStandIn;
   let key: string;
 
   beforeAll(async () => {
@@ -29,7 +32,11 @@ describe('the queue of SES events', () => {
     await deadLetters.make();
     await queue.make();
     queueUrl = await queue.url();
-    app = await startTestApp({ env: { FEEDBACK_QUEUE_URL: queueUrl } });
+    ses = await SesStandIn.start();
+    vi.stubEnv('AWS_ENDPOINT_URL_SESV2', ses.url);
+    app = await startTestApp({
+      env: { FEEDBACK_QUEUE_URL: queueUrl, MAIL: 'ses', MAIL_FROM: 'news@example.com' },
+    });
     const subscribers = ['ada', 'alan', 'grace'].map((name) => ({ email: `${name}@example.com` }));
     await app.request('POST', `${BASE}/subscribers`, { body: { subscribers } });
     const { body } = await app.request('POST', `${BASE}/schedule`, {
@@ -41,6 +48,8 @@ describe('the queue of SES events', () => {
   afterAll(async () => {
     await removeQueues(clients, queueName); // a poll that waits ends then
     await app.close();
+    await ses.close();
+    vi.unstubAllEnvs();
     clients.close();
   });
 
@@ -81,6 +90,49 @@ describe('the queue of SES events', () => {
     expect(body['status']).toBe('bounced');
     const { body: suppression } = await app.request('GET', '/v1/suppressions/alan@example.com');
     expect(suppression['reason']).toBe('complained');
+  });
+
+  it('tells what became of mails as they left: who was in doubt has got it, and who is not there is not written to again', async () => {
+    const base = `${BASE}-end-to-end`;
+    const subscribers = ['doubt', 'gone', 'here'].map((name) => ({ email: `${name}@end.example` }));
+    await app.request('POST', `${base}/subscribers`, { body: { subscribers } });
+    // Each in a call of its own, because what they read differs by more than values.
+    const body = '{% if email contains "doubt" %}<p>Hm</p>{% else %}<p>Hello</p>{% endif %}';
+    ses.forget();
+    ses.behave([{ match: '^doubt', do: 'cut', taken: true }]);
+    const { body: message } = await app.request('POST', `${base}/schedule`, {
+      body: {
+        subject: 'News',
+        body,
+        template: 'liquid',
+        schedule_on: '2020-01-01T00:00Z',
+        on_missed: 'send',
+        on_unknown: 'leave',
+      },
+    });
+    const path = `${base}/schedule/${textAt(message, 'key')}`;
+    const untilCounts = async (wanted: Readonly<Record<string, number>>): Promise<void> => {
+      await expect
+        .poll(async () => (await app.request('GET', path)).body['counts'], { timeout: 30_000 })
+        .toMatchObject(wanted);
+    };
+    await untilCounts({ sent: 2, unknown: 1 });
+
+    for (const { recipient, tags } of ses.received) {
+      const of = { messageKey: tags['message_key'] ?? '', group: tags['group'] ?? '', recipient };
+      await push(snsEnvelope(sesEvent('Send', of)));
+      await push(sesEvent(recipient.startsWith('gone') ? 'Permanent bounce' : 'Delivery', of));
+    }
+
+    await untilCounts({ sent: 3, unknown: 0 });
+    const { body: doubted } = await app.request('GET', `${path}/deliveries/doubt@end.example`);
+    await expect
+      .poll(async () => (await app.request('GET', path)).body['feedback'], { timeout: 30_000 })
+      .toEqual({ delivered: 2, bounced: 1, complained: 0 });
+    const { body: gone } = await app.request('GET', `${base}/subscribers/gone@end.example`);
+    expect(ses.received).toHaveLength(3);
+    expect(doubted).toMatchObject({ outcome: 'sent', reason: matching(/confirmed/) });
+    expect(gone['status']).toBe('bounced');
   });
 
   it('sets aside what is not what it says, and goes on with the rest', async () => {

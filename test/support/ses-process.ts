@@ -52,6 +52,10 @@ export class SesProcess implements AsyncDisposable {
     this.#port = port;
   }
 
+  get pid(): number {
+    return this.#child.pid;
+  }
+
   /** What a server needs to send through it. */
   get env(): Readonly<Record<string, string>> {
     return {

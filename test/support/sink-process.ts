@@ -13,6 +13,9 @@ export interface SinkPlan {
   /** Where it writes what it takes, one JSON document a line. */
   readonly record: string;
   readonly behaviours?: readonly Behaviour[];
+  /** As SinkOptions has them. */
+  readonly tls?: 'implicit' | 'starttls';
+  readonly auth?: { readonly user: string; readonly pass: string };
 }
 
 /** The SMTP sink as a process of its own: it sees what a mail server sees, and survives the server that is killed. */
@@ -21,9 +24,17 @@ export class SinkProcess implements AsyncDisposable {
   readonly #record: string;
   readonly #port: number;
 
-  static async start({ record, behaviours = [] }: SinkPlan): Promise<SinkProcess> {
+  static async start({ record, behaviours = [], tls, auth }: SinkPlan): Promise<SinkProcess> {
     const child = new Child({
-      args: [SINK, '--record', record, '--behaviours', JSON.stringify(behaviours)],
+      args: [
+        SINK,
+        '--record',
+        record,
+        '--behaviours',
+        JSON.stringify(behaviours),
+        ...(tls ? ['--tls', tls] : []),
+        ...(auth ? ['--user', auth.user, '--pass', auth.pass] : []),
+      ],
     });
     try {
       const port = await child.untilLine('The sink starts', START_LIMIT_MS, (line) =>

@@ -11,6 +11,7 @@ type SMTPConnection = SMTPServer['connections'] extends Set<infer Connection> ? 
  * Node runs this file as it stands, so everything in it is TypeScript that can be erased: no decorators, enums or parameter properties.
  *
  *   node test/support/smtp-sink.ts [--port 0] [--record file.ndjson] [--fsync] [--behaviours '[{"at":"rcpt","do":"reply","code":451}]']
+ *     [--tls implicit|starttls] [--user name --pass secret]
  *
  * prints {"port":…} when it is ready, and ends at SIGTERM.
  */
@@ -485,13 +486,19 @@ if (import.meta.main) {
       record: { type: 'string' },
       fsync: { type: 'boolean', default: false },
       behaviours: { type: 'string', default: '[]' },
+      tls: { type: 'string' },
+      user: { type: 'string' },
+      pass: { type: 'string', default: '' },
     },
   });
+  const { tls, user, pass } = values;
   const sink = await SmtpSink.start({
     port: Number(values.port),
     fsync: values.fsync,
     behaviours: parseBehaviours(values.behaviours),
     ...(values.record !== undefined && { record: values.record }),
+    ...((tls === 'implicit' || tls === 'starttls') && { tls }),
+    ...(user !== undefined && { auth: { user, pass } }),
   });
   process.once('SIGTERM', () => void sink.close());
   process.stdout.write(`${JSON.stringify({ port: sink.port })}\n`);

@@ -41,7 +41,8 @@ export interface Mail {
 /**
  * What became of one mail.
  * - `accepted`: the provider has taken the responsibility for it.
- * - `rejected`: permanent for this address; never tried again. `bounced` where a mail server has said so, rather than the provider's rules.
+ * - `rejected`: permanent for this address; never tried again. `bounced` where a mail server has said so, rather than the provider's rules;
+ *   `isDead` where it has said that of the address itself, whatever is sent to it.
  * - `deferred`: certainly not taken; trying later may help.
  * - `throttled`: certainly not taken, and not for anything about the mail: the provider wants it slower. That was no attempt.
  * - `unknown`: it may or may not have been taken (the connection broke after the content went out).
@@ -49,7 +50,12 @@ export interface Mail {
  */
 export type SendResult =
   | { readonly kind: 'accepted'; readonly providerId: string }
-  | { readonly kind: 'rejected'; readonly reason: string; readonly bounced?: true }
+  | {
+      readonly kind: 'rejected';
+      readonly reason: string;
+      readonly bounced?: true;
+      readonly isDead?: true;
+    }
   | { readonly kind: 'deferred'; readonly reason: string; readonly retryAfterMs?: number }
   | { readonly kind: 'throttled'; readonly reason: string; readonly retryAfterMs?: number }
   | { readonly kind: 'unknown'; readonly reason: string }

@@ -21,6 +21,14 @@ const LOST_CODES: ReadonlySet<unknown> = new Set([
   'EPROXY',
 ]);
 
+/*
+ * Of the address itself, for good (IANA, "SMTP Enhanced Status Codes", from RFC 3463 and RFC 7505): no such mailbox (x.1.1), no such system
+ * (x.1.2), not an address there (x.1.3), moved away (x.1.6), a domain that takes no mail (x.1.10), a mailbox that was closed (x.2.1).
+ * Not counted, though permanent for this mail: a mailbox that is full (x.2.2), routing (x.4), content (x.6), whatever a policy says of the
+ * sender (x.7), and a reply without such a code, which may be any of these.
+ */
+const DEAD_ADDRESS_PATTERN = /^5\d\d[ -]5\.(?:1\.(?:[1236]|10)|2\.1)\b/;
+
 /** What a reply after the content says; its text is what the server calls the mail. */
 export function resultOfContent({ code, text }: Reply): SendResult {
   return code >= 200 && code < 300
@@ -40,7 +48,12 @@ export function resultOfReply(step: SmtpStep, { code, text }: Reply): SendResult
     return { kind: 'deferred', reason };
   }
   const isAboutSender = step === 'MAIL FROM' || code === 530 || ABOUT_SENDER_PATTERN.test(reason);
-  return isAboutSender ? { kind: 'refused', reason } : { kind: 'rejected', reason, bounced: true };
+  if (isAboutSender) {
+    return { kind: 'refused', reason };
+  }
+  return DEAD_ADDRESS_PATTERN.test(reason)
+    ? { kind: 'rejected', reason, bounced: true, isDead: true }
+    : { kind: 'rejected', reason, bounced: true };
 }
 
 export function resultOfSize(bytes: number, maxBytes: number): SendResult {

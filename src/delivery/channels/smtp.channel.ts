@@ -271,6 +271,7 @@ export class SmtpChannel extends Channel {
     outgoing.mayBeTaken = true;
     await session.write(content.length > SLICE_BYTES ? rest : Buffer.concat([content, Buffer.from(rest)]));
     const reply = await session.reply();
+    outgoing.content = undefined; // by far the largest there is of it, and others of its window may take a while
     line.served += 1;
     outgoing.end(resultOfContent(reply));
     if (reply.code === CLOSING) {

@@ -93,6 +93,23 @@ export class Pacer {
     return last;
   }
 
+  /**
+   * Waits until one mail may go that is of no message, as one that asks for a confirmation is: through the channel, whatever the rate of its
+   * group. All takers of the same key take turns with the messages, as if they were one.
+   * @throws {StoreUnavailableError}
+   */
+  async takeOne(taker: Taker): Promise<Permits> {
+    if ((await this.#channelRate()) === undefined) {
+      return { kind: 'go', count: 1 };
+    }
+    const line = this.#lineOfChannel();
+    try {
+      return await line.take(taker, 1);
+    } finally {
+      line.forget(taker);
+    }
+  }
+
   /** To be called when a batch wants no more, however it ended. A second call does nothing. */
   leave(batch: PacedBatch): void {
     const { group } = batch.message;

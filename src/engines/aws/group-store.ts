@@ -321,11 +321,13 @@ export class AwsGroupStore extends GroupStore {
 
 /** The item of a group as it is now: every message that is scheduled for it asks, so those at the same time share what they read. */
 export async function readGroup(
-  { dynamo, groupReads }: AwsClients,
-  { tables }: AwsNames,
+  clients: AwsClients,
+  names: AwsNames,
   name: GroupName,
 ): Promise<Item | undefined> {
-  return groupReads.read(name, () => readItem(dynamo, tables.groups, { group_name: name }));
+  return clients.groupReads.read(name, () =>
+    readItem(clients.dynamo, names.tables.groups, { group_name: name }),
+  );
 }
 
 /**

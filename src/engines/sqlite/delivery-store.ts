@@ -47,6 +47,8 @@ const leaseHeld = 'lease_token = :token AND lease_until > :now';
 const thisBatch = 'message_key = :messageKey AND first_subscriber = :first';
 const inBatch = 'message_key = :messageKey AND subscriber BETWEEN :first AND :last';
 const inOutcomes = 'outcome IN (SELECT value FROM json_each(:outcomes))';
+/** Of a batch, at `:now`. */
+export const claimable = `state = 'open' AND available_at <= :now AND (batches.lease_until IS NULL OR batches.lease_until <= :now)`;
 const SELECT_BATCH = 'SELECT batches.*, group_name FROM batches JOIN messages USING (message_key)';
 
 @Injectable()
@@ -483,24 +485,25 @@ export class SqliteDeliveryStore extends DeliveryStore {
 
   #writeDelivery(messageKey: MessageKey, delivery: Delivery): void {
     // An outcome is final: whoever would write a second one has worked without the lease.
-    const written = this.database.run(
+    const written = this.database.runInPlace(
       `INSERT INTO deliveries (message_key, subscriber, email, outcome, at, attempt, unknown_attempts, provider_id, reason, heard)
-       VALUES (:messageKey, :key, :email, :outcome, :at, :attempt, :unknownAttempts, :providerId, :reason, :heard)
-       ON CONFLICT DO UPDATE SET outcome = :outcome, at = :at, attempt = :attempt, unknown_attempts = :unknownAttempts,
-         provider_id = :providerId, reason = :reason, heard = :heard
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+       ON CONFLICT DO UPDATE SET outcome = excluded.outcome, at = excluded.at, attempt = excluded.attempt,
+         unknown_attempts = excluded.unknown_attempts, provider_id = excluded.provider_id, reason = excluded.reason,
+         heard = excluded.heard
        WHERE outcome IS NULL`,
-      {
+      [
         messageKey,
-        key: delivery.key,
-        email: delivery.email,
-        outcome: delivery.outcome ?? null,
-        at: delivery.at.epochMilliseconds,
-        attempt: delivery.attempt,
-        unknownAttempts: delivery.unknownAttempts,
-        providerId: delivery.providerId ?? null,
-        reason: delivery.reason ?? null,
-        heard: heardColumn(delivery),
-      },
+        delivery.key,
+        delivery.email,
+        delivery.outcome ?? null,
+        delivery.at.epochMilliseconds,
+        delivery.attempt,
+        delivery.unknownAttempts,
+        delivery.providerId ?? null,
+        delivery.reason ?? null,
+        heardColumn(delivery),
+      ],
     );
     if (written !== 1) {
       throw new Error(`A delivery of message ${messageKey} has an outcome already.`);
@@ -632,8 +635,7 @@ export function findClaimable(
   return database
     .all(
       `SELECT message_key, first_subscriber, group_name FROM batches INDEXED BY batches_open JOIN messages USING (message_key)
-       WHERE message_key = :messageKey AND first_subscriber > :after AND state = 'open'
-         AND available_at <= :now AND (batches.lease_until IS NULL OR batches.lease_until <= :now)
+       WHERE message_key = :messageKey AND first_subscriber > :after AND ${claimable}
          AND (available_at > :since OR batches.lease_until > :since)
        ORDER BY first_subscriber LIMIT :limit`,
       {

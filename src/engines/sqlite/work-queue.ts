@@ -3,16 +3,30 @@ import type { BatchPointer } from '../../delivery/batch.ts';
 import { type Task, WorkQueue } from '../../delivery/work-queue.ts';
 import { Clock, isReached, MINUTE_MS, plusMs, SECOND_MS } from '../../platform/clock/clock.ts';
 import { isMessageKey, type MessageKey } from '../../schedule/message.ts';
-import { findClaimable } from './delivery-store.ts';
-import { branded } from './row.ts';
+import { claimable, findClaimable } from './delivery-store.ts';
+import { branded, integer } from './row.ts';
 import { SqliteDatabase } from './sqlite-database.ts';
 
 // A worker claims what it is given at once; from then on the lease of the batch keeps others away.
 const HAND_OUT_MS = MINUTE_MS;
+// Of messages that have something to claim: mostly the first few are enough for everybody who asks.
+const AT_WORK_PAGE = 8;
 // What somebody could not do is not tried again without pause.
 const GIVEN_BACK_MS = 5 * SECOND_MS;
 // A push ends the wait at once; this is for batches whose retry has come.
 const WAIT_MS = SECOND_MS;
+
+const atWork = 'wake_at IS NOT NULL AND dispatch_begun_at IS NOT NULL';
+
+/** A message's place among those at work, which are served in order of their time. */
+interface Place {
+  /** Epoch milliseconds. */
+  readonly dueAt: number;
+  readonly key: string;
+}
+
+const FIRST_PLACE: Place = { dueAt: Number.MIN_SAFE_INTEGER, key: '' };
+const LAST_PLACE: Place = { dueAt: Number.MAX_SAFE_INTEGER, key: '' };
 
 interface HandedOut {
   readonly task: Task;
@@ -66,36 +80,67 @@ export class SqliteWorkQueue extends WorkQueue {
   #take(limit: number): readonly Task[] {
     const turns: (readonly BatchPointer[])[] = [];
     for (const messageKey of this.#messagesInTurn()) {
-      const claimable = this.#claimable(messageKey, limit);
-      if (claimable.length > 0) {
-        turns.push(claimable);
+      const pointers = this.#claimable(messageKey, limit);
+      if (pointers.length > 0) {
+        turns.push(pointers);
       }
       if (turns.length >= limit) {
         break;
       }
     }
     const rounds = Math.max(0, ...turns.map((turn) => turn.length));
-    const pointers = Array.from({ length: rounds }, (_, round) =>
+    const inTurn = Array.from({ length: rounds }, (_, round) =>
       turns.flatMap((turn) => turn[round] ?? []),
     ).flat();
-    const tasks = pointers.slice(0, limit).map((pointer) => this.#handOut(pointer));
+    const tasks = inTurn.slice(0, limit).map((pointer) => this.#handOut(pointer));
     this.#servedLast = tasks.at(-1)?.pointer.messageKey ?? this.#servedLast;
     return tasks;
   }
 
-  /** From the one behind that which was served last: a busy worker asks for one batch at a time. */
-  #messagesInTurn(): readonly MessageKey[] {
-    const messages = this.#messagesAtWork();
-    const next = messages.findIndex((messageKey) => messageKey === this.#servedLast) + 1;
-    return [...messages.slice(next), ...messages.slice(0, next)];
+  /**
+   * From the one behind that which was served last, where that is still at work: a busy worker asks for one batch at a time. Read as they are
+   * asked for: thousands may be at work, and the first few have enough for everybody.
+   */
+  *#messagesInTurn(): Generator<MessageKey> {
+    const served = this.#servedLast === undefined ? undefined : this.#findAtWork(this.#servedLast);
+    if (served) {
+      yield* this.#atWorkBetween(served, LAST_PLACE);
+    }
+    yield* this.#atWorkBetween(FIRST_PLACE, served ?? LAST_PLACE);
   }
 
-  #messagesAtWork(): readonly MessageKey[] {
-    return this.database
-      .all(
-        `SELECT message_key FROM messages WHERE wake_at IS NOT NULL AND dispatch_begun_at IS NOT NULL ORDER BY due_at`,
-      )
-      .map((row) => branded(row, 'message_key', isMessageKey));
+  /** Those that have something to claim, behind the first place, up to and including the second. */
+  *#atWorkBetween(after: Place, through: Place): Generator<MessageKey> {
+    for (let from = after; ;) {
+      const page = this.database
+        .all(
+          `SELECT due_at, message_key FROM messages
+           WHERE ${atWork} AND (due_at, message_key) > (:afterDueAt, :afterKey) AND (due_at, message_key) <= (:dueAt, :key)
+             AND EXISTS (SELECT 1 FROM batches INDEXED BY batches_open
+               WHERE batches.message_key = messages.message_key AND ${claimable})
+           ORDER BY due_at, message_key LIMIT ${AT_WORK_PAGE}`,
+          { afterDueAt: from.dueAt, afterKey: from.key, ...through, now: this.clock.now().epochMilliseconds },
+        )
+        .map((row) => ({
+          dueAt: integer(row, 'due_at'),
+          key: branded(row, 'message_key', isMessageKey),
+        }));
+      for (const { key } of page) {
+        yield key;
+      }
+      const last = page.at(-1);
+      if (!last || page.length < AT_WORK_PAGE) {
+        return;
+      }
+      from = last;
+    }
+  }
+
+  #findAtWork(key: MessageKey): Place | undefined {
+    const row = this.database.get(`SELECT due_at FROM messages WHERE message_key = :key AND ${atWork}`, {
+      key,
+    });
+    return row && { dueAt: integer(row, 'due_at'), key };
   }
 
   #claimable(messageKey: MessageKey, limit: number): readonly BatchPointer[] {
@@ -112,9 +157,14 @@ export class SqliteWorkQueue extends WorkQueue {
 
   #handOut(pointer: BatchPointer): Task {
     const name = nameOf(pointer);
+    const row = this.database.get(
+      'SELECT count FROM batches WHERE message_key = :messageKey AND first_subscriber = :first',
+      { messageKey: pointer.messageKey, first: pointer.first },
+    );
     let isOver = false;
     const task: Task = {
       pointer,
+      ...(row && { count: integer(row, 'count') }),
       done: async () => {
         // Only its own: meanwhile the batch may have been given to somebody else.
         if (!isOver && this.#handedOut.get(name)?.task === task) {

@@ -7,9 +7,8 @@ export class RequestsInHand {
 
   add(response: ServerResponse): void {
     this.#responses.add(response);
-    const end = (): void => this.#end(response);
-    // `close` alone comes when the client went away, `finish` when all of the answer was handed over.
-    response.once('finish', end).once('close', end);
+    // Comes when all of the answer was handed over, and when the client went away.
+    response.once('close', () => this.#end(response));
   }
 
   /** Resolves once none is left. */

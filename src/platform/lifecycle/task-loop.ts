@@ -5,8 +5,10 @@ import type { Shutdown } from './shutdown.ts';
 const PAUSE_AFTER_FAULT_MS = SECOND_MS;
 
 export interface TaskPlan<Task> {
-  /** How many are worked side by side. */
+  /** How many whole tasks are worked side by side. */
   readonly atOnce: number;
+  /** What part of a whole one a task is, more than 0 and at most 1: of small ones, more are worked side by side. Absent: all are whole. */
+  readonly weigh?: (task: Task) => number;
   /** Up to `limit` tasks; waits for one until `signal` is aborted, or for as long as it thinks fit. */
   pull(limit: number, signal: AbortSignal): Promise<readonly Task[]>;
   /** Never rejects. */
@@ -16,7 +18,7 @@ export interface TaskPlan<Task> {
 
 /** Takes tasks and works them, a few side by side, until the process is to stop. */
 export class TaskLoop<Task> {
-  readonly #inHand = new Set<Promise<void>>();
+  readonly #inHand = new Map<Promise<void>, number>();
   #loop: Promise<void> | undefined;
 
   constructor(
@@ -32,22 +34,27 @@ export class TaskLoop<Task> {
   /** Waits for what is in hand, once the process is to stop: nothing more is taken then. */
   async stopped(): Promise<void> {
     await this.#loop;
-    await Promise.all(this.#inHand);
+    await Promise.all(this.#inHand.keys());
   }
 
   async #run(): Promise<void> {
     const { signal } = this.shutdown;
     while (!signal.aborted) {
-      const free = this.plan.atOnce - this.#inHand.size;
+      // As many as have room whatever they weigh: what is pulled is worked at once.
+      const free = Math.floor(this.plan.atOnce - this.#weight());
       if (free === 0) {
-        await Promise.race(this.#inHand);
+        await Promise.race(this.#inHand.keys());
         continue;
       }
       for (const task of await this.#pull(free)) {
         const work = this.plan.work(task).finally(() => this.#inHand.delete(work));
-        this.#inHand.add(work);
+        this.#inHand.set(work, this.plan.weigh?.(task) ?? 1);
       }
     }
+  }
+
+  #weight(): number {
+    return this.#inHand.values().reduce((sum, weight) => sum + weight, 0);
   }
 
   async #pull(limit: number): Promise<readonly Task[]> {

@@ -116,6 +116,35 @@ describe('the pacer', () => {
     expect(Math.max(...windows.map(({ atMs }) => atMs))).toBeLessThan(10 * SECOND_MS);
   });
 
+  it('lets mails that are of no message take turns with one, so that neither waits for all of the other', async () => {
+    const pacer = aPacer({ env: { MAX_SEND_RATE: '1' } });
+    const batch = aBatch();
+    const singles = Array.from({ length: 4 }, () => aBatch());
+    const key = aMessage().key;
+    const order: string[] = [];
+    const working = [
+      ...singles.map(async ({ lease }) => {
+        await pacer.takeOne({ message: { key }, lease });
+        order.push('single');
+      }),
+      (async (): Promise<void> => {
+        for (let left = 4; left > 0; left -= 1) {
+          await take(pacer, batch, 1);
+          order.push('batch');
+        }
+      })(),
+    ];
+
+    while (order.length < 8) {
+      await new Promise(setImmediate);
+      engine.clock.advance(100);
+    }
+    await Promise.all(working);
+
+    expect(order.join()).toMatch(/^(?:(?:batch,single|single,batch),?)+$/);
+    expect(msBetween(anInstant(), engine.clock.now())).toBeGreaterThanOrEqual(7 * SECOND_MS);
+  });
+
   it('has what is known recorded before it waits', async () => {
     const pacer = aPacer({ env: { MAX_SEND_RATE: '1' } });
     const order: string[] = [];

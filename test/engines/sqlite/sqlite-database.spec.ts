@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
+import { setImmediate as turnOfEventLoop } from 'node:timers/promises';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { SqliteDatabase } from '../../../src/engines/sqlite/sqlite-database.ts';
 import { GroupNotFoundError } from '../../../src/groups/group.ts';
@@ -86,6 +87,19 @@ describe('SqliteDatabase', () => {
       );
 
       expect(storedKeys(database)).toHaveLength(100);
+      expect(commitsIn(path) - before).toBe(1);
+    });
+
+    it('shares it with what comes in the next turns of the event loop', async () => {
+      const path = temporaryFile();
+      const database = openDatabase(path);
+      const before = commitsIn(path);
+
+      const first = database.write(() => insert(database, 'first'));
+      await turnOfEventLoop();
+      await Promise.all([first, database.write(() => insert(database, 'second'))]);
+
+      expect(storedKeys(database)).toEqual(['first', 'second']);
       expect(commitsIn(path) - before).toBe(1);
     });
 
