@@ -325,6 +325,10 @@ const MIGRATIONS: readonly string[] = [
   CREATE INDEX suppressions_erased ON suppressions (reason) WHERE reason = 'erased';
   ALTER TABLE imports ADD COLUMN ask_to_confirm INTEGER NOT NULL DEFAULT 0; -- of those of before, nobody was told that it would
   ALTER TABLE import_results ADD COLUMN positions BLOB; -- of the rows in the file; those from first_row on where null
+  -- Rows come in the order of addresses now: an import that is under way begins anew, and finds what it has done unchanged.
+  DELETE FROM import_results WHERE import_key IN (SELECT import_key FROM imports WHERE state = 'working');
+  UPDATE imports SET read_bytes = 0, read_count = 0, created_count = 0, updated_count = 0, unchanged_count = 0, rejected_count = 0,
+    duplicate_count = 0 WHERE state = 'working';
   `,
 ];
 

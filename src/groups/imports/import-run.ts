@@ -34,6 +34,7 @@ export class ImportRun implements AsyncDisposable {
   readonly #toSkip: number;
   #sorter: RowSorter | undefined;
   #lastKey = '';
+  #sortedKey = '';
   #rows: PlacedRow[] = [];
   #readRows = 0;
   #takenRows = 0;
@@ -49,19 +50,20 @@ export class ImportRun implements AsyncDisposable {
   /** False where the import is not ours any more. */
   async add(read: ReadRow): Promise<boolean> {
     const row = read.kind === 'row' ? read.row : undefined;
-    const isDuplicate = row !== undefined && this.#seen.add(row.key);
     this.#readRows += 1;
     if (this.#readRows > ROWS_MAX) {
       throw new ImportUnreadableError(
         `The file has more than ${ROWS_MAX} rows. What is up to line ${read.line} is done; send the rest as another file.`,
       );
     }
-    const placed = { row, isDuplicate, position: this.#readRows - 1 };
-    if (this.use.imports.sortFolder === undefined || (!this.#sorter && this.#isInOrder(row))) {
-      return this.#take(placed);
+    const position = this.#readRows - 1;
+    const { sortFolder } = this.use.imports;
+    if (sortFolder === undefined || (!this.#sorter && this.#isInOrder(row))) {
+      return this.#take({ row, position, isDuplicate: row !== undefined && this.#seen.add(row.key) });
     }
-    this.#sorter ??= await RowSorter.open(this.use.imports.sortFolder);
-    await this.#sorter.add(placed);
+    this.#sorter ??= await RowSorter.open(sortFolder);
+    // Of those that are sorted, an address that has come before stands right before it.
+    await this.#sorter.add({ row, position, isDuplicate: row !== undefined && this.#seen.has(row.key) });
     return this.#readRows % RENEW_ROWS !== 0 || this.#apply();
   }
 
@@ -73,9 +75,12 @@ export class ImportRun implements AsyncDisposable {
   }
 
   /** False where the import is not ours any more. */
-  async takeAll(rows: readonly PlacedRow[]): Promise<boolean> {
-    for (const row of rows) {
-      if (!(await this.#take(row))) {
+  async takeSorted(rows: readonly PlacedRow[]): Promise<boolean> {
+    for (const placed of rows) {
+      const isDuplicate =
+        placed.isDuplicate || (placed.row !== undefined && placed.row.key === this.#sortedKey);
+      this.#sortedKey = placed.row?.key ?? '';
+      if (!(await this.#take({ ...placed, isDuplicate }))) {
         return false;
       }
     }

@@ -82,7 +82,7 @@ export class ImportWorker {
       reason = error.message; // what was read is done all the same
     }
     for await (const rows of run.readSorted()) {
-      if (!(await run.takeAll(rows)) || (await this.#isGivenBack(run, token))) {
+      if (!(await run.takeSorted(rows)) || (await this.#isGivenBack(run, token))) {
         return;
       }
     }

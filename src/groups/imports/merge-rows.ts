@@ -66,9 +66,10 @@ export function mergeRows(rows: readonly PlannedRow[], into: MergeInto): Merged 
   const writes = new Map<SubscriberKey, Write>();
   // As it is once stored: in whole milliseconds.
   const at = Temporal.Instant.fromEpochMilliseconds(into.at.epochMilliseconds);
+  const asStored = { ...into, at };
   let results = '';
   for (const planned of rows) {
-    const result = mergePlanned(planned, { ...into, at }, writes);
+    const result = mergePlanned(planned, asStored, writes);
     const letter = LETTERS[result];
     results += planned.isDuplicate ? letter.toLowerCase() : letter;
   }
@@ -146,7 +147,7 @@ function mergeRow(
   if (!present) {
     writes.set(row.key, {
       before: undefined,
-      after: { ...newSubscriber(row, group, at), status: firstStatus(row.status, optIn) },
+      after: newSubscriber(row, { group, at, status: firstStatus(row.status, optIn) }),
     });
     return 'created';
   }
@@ -192,12 +193,19 @@ function isClosed(status: SubscriberStatus): boolean {
   return status !== 'active' && status !== 'pending';
 }
 
-function newSubscriber(row: ImportRow, group: GroupName, at: Temporal.Instant): Subscriber {
+function newSubscriber(
+  row: ImportRow,
+  {
+    group,
+    at,
+    status,
+  }: { readonly group: GroupName; readonly at: Temporal.Instant; readonly status: SubscriberStatus },
+): Subscriber {
   return {
     group,
     key: row.key,
     email: row.email,
-    status: 'active',
+    status,
     name: row.name ?? undefined,
     attributes: row.attributes ?? {},
     timeZone: row.timeZone ?? undefined,

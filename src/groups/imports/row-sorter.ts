@@ -9,6 +9,13 @@ const RUN_ROWS = 10_000;
 const READ_BYTES = 16 * 1024;
 const BATCH_ROWS = 500;
 const LINE_END = 0x0a;
+const KEY_END = '\t'; // which no address has
+
+/** A row as it is kept: parsed only when its turn comes, because what lives for long is what collecting garbage takes time for. */
+interface Line {
+  readonly key: string;
+  readonly text: string;
+}
 
 /** A row with its place in the file, from 0. */
 export interface PlacedRow extends PlannedRow {
@@ -22,7 +29,7 @@ export interface PlacedRow extends PlannedRow {
  */
 export class RowSorter implements AsyncDisposable {
   readonly #runs: Run[] = [];
-  #rows: PlacedRow[] = [];
+  #lines: Line[] = [];
   #bytes = 0;
 
   /** @param folder is made where it is not there. */
@@ -37,8 +44,9 @@ export class RowSorter implements AsyncDisposable {
   private constructor(private readonly file: FileHandle) {}
 
   async add(row: PlacedRow): Promise<void> {
-    this.#rows.push(row);
-    if (this.#rows.length === RUN_ROWS) {
+    const key = row.row?.key ?? '';
+    this.#lines.push({ key, text: `${key}${KEY_END}${JSON.stringify(row)}\n` });
+    if (this.#lines.length === RUN_ROWS) {
       await this.#write();
     }
   }
@@ -75,12 +83,12 @@ export class RowSorter implements AsyncDisposable {
   }
 
   async #write(): Promise<void> {
-    if (this.#rows.length === 0) {
+    if (this.#lines.length === 0) {
       return;
     }
-    const rows = this.#rows.toSorted((a, b) => compareKeys(keyOf(a), keyOf(b)));
-    this.#rows = [];
-    const bytes = Buffer.from(rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
+    this.#lines.sort((a, b) => compareKeys(a.key, b.key));
+    const bytes = Buffer.from(this.#lines.map(({ text }) => text).join(''));
+    this.#lines = [];
     await this.file.write(bytes, 0, bytes.length, this.#bytes);
     const start = this.#bytes;
     this.#bytes += bytes.length;
@@ -93,7 +101,7 @@ class Run {
   readonly number: number;
   readonly #end: number;
   #offset: number;
-  #rows: PlacedRow[] = [];
+  #lines: readonly Line[] = [];
   #next = 0;
 
   constructor(
@@ -106,42 +114,41 @@ class Run {
   }
 
   get isEmpty(): boolean {
-    return this.#next === this.#rows.length;
+    return this.#next === this.#lines.length;
   }
 
   /** Of the row that `take` answers. */
   get key(): string {
-    const row = this.#rows[this.#next];
-    return row ? keyOf(row) : '';
+    return this.#lines[this.#next]?.key ?? '';
   }
 
   /** Only where it is not empty. */
   take(): PlacedRow {
-    const row = this.#rows[this.#next];
-    if (!row) {
+    const line = this.#lines[this.#next];
+    if (!line) {
       throw new Error('A run of rows was asked for more than it has.');
     }
     this.#next += 1;
-    return row;
+    return parseRow(line);
   }
 
   /** Reads the next rows; false where there are none. */
   async read(): Promise<boolean> {
-    this.#rows = [];
+    this.#lines = [];
     this.#next = 0;
     for (let size = READ_BYTES; this.#offset < this.#end && this.isEmpty; size *= 2) {
       const wanted = Math.min(size, this.#end - this.#offset);
       const { buffer, bytesRead } = await this.file.read(Buffer.allocUnsafe(wanted), 0, wanted, this.#offset);
       const length = buffer.lastIndexOf(LINE_END, bytesRead - 1) + 1; // none where a row is longer than that
       this.#offset += length;
-      this.#rows = buffer.toString('utf8', 0, length).split('\n').slice(0, -1).map(parseRow);
+      this.#lines = buffer.toString('utf8', 0, length).split('\n').slice(0, -1).map(lineOf);
     }
     return !this.isEmpty;
   }
 }
 
-function keyOf({ row }: PlacedRow): string {
-  return row?.key ?? '';
+function lineOf(text: string): Line {
+  return { key: text.slice(0, text.indexOf(KEY_END)), text };
 }
 
 function compareKeys(a: string, b: string): number {
@@ -189,8 +196,8 @@ function swapIfBefore(heap: Run[], index: number, parent: number): boolean {
   return true;
 }
 
-function parseRow(line: string): PlacedRow {
-  const value: unknown = JSON.parse(line);
+function parseRow({ key, text }: Line): PlacedRow {
+  const value: unknown = JSON.parse(text.slice(key.length + KEY_END.length));
   if (!isPlacedRow(value)) {
     throw new Error('The file of rows that are sorted has something else in it.');
   }

@@ -17,9 +17,14 @@ export class SeenAddresses {
 
   /** Notes the address; true where it was noted before. */
   add(key: SubscriberKey): boolean {
-    const high = hash(key, 0x01000193);
-    const low = (hash(key, 0x5bd1e995) | 1) >>> 0; // never 0, which marks a free slot
+    const { high, low } = hashesOf(key);
     return this.#shards[high % SHARDS]?.add(high, low) === true;
+  }
+
+  /** True where it was noted. */
+  has(key: SubscriberKey): boolean {
+    const { high, low } = hashesOf(key);
+    return this.#shards[high % SHARDS]?.has(high, low) === true;
   }
 }
 
@@ -37,6 +42,10 @@ class Shard {
     return isSeen;
   }
 
+  has(high: number, low: number): boolean {
+    return this.#slots[placeOf(this.#slots, high, low) + 1] !== 0;
+  }
+
   #grow(): void {
     const before = this.#slots;
     this.#slots = new Uint32Array(2 * Math.ceil((before.length / 2) * GROWTH));
@@ -51,18 +60,27 @@ class Shard {
 
 /** True where it was there. */
 function put(slots: Uint32Array, high: number, low: number): boolean {
+  const place = placeOf(slots, high, low);
+  const isThere = slots[place + 1] !== 0;
+  slots[place] = high;
+  slots[place + 1] = low;
+  return isThere;
+}
+
+/** Where it is, or the free slot that it would take. */
+function placeOf(slots: Uint32Array, high: number, low: number): number {
   const count = slots.length / 2;
   for (let slot = low % count; ; slot = (slot + 1) % count) {
     const found = slots[2 * slot + 1];
-    if (found === 0) {
-      slots[2 * slot] = high;
-      slots[2 * slot + 1] = low;
-      return false;
-    }
-    if (found === low && slots[2 * slot] === high) {
-      return true;
+    if (found === 0 || (found === low && slots[2 * slot] === high)) {
+      return 2 * slot;
     }
   }
+}
+
+function hashesOf(key: SubscriberKey): { readonly high: number; readonly low: number } {
+  // `low` is never 0, which marks a free slot.
+  return { high: hash(key, 0x01000193), low: (hash(key, 0x5bd1e995) | 1) >>> 0 };
 }
 
 /** FNV-1a over the characters, and MurmurHash3's mixing at its end, so that every bit depends on every character. */
