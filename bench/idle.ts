@@ -207,7 +207,9 @@ function measuredOf(
       core_percent: 'processor time while idle, of one core',
     },
     remarks: [
-      `Start against the empty application: ${round(ready.empty / middle(application, readyMs), 2)} ×. Nearly all of a start is finding, reading and compiling modules.`,
+      `Start against the empty application: ${round(ready.empty / middle(application, readyMs), 2)} ×. Nearly all of a start is finding, reading and compiling 2,400 modules, 2,000 of which the empty application reads too.`,
+      `What would change it, tried and not kept: with dist/main.js bundled into one file, a start took half the processor time (0.73 s instead of 1.44 s)
+and the process 20 MB less (134 MB instead of 154 MB); with Node's compile cache filled (NODE_COMPILE_CACHE) 1.21 s, and 10 MB more.`,
     ],
   };
 }

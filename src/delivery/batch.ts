@@ -1,7 +1,6 @@
 import type { GroupName } from '../groups/group.ts';
 import type { SubscriberKey } from '../groups/subscriber.ts';
 import type { Member, SubscriberRange } from '../groups/subscriber-store.ts';
-import { later } from '../platform/clock/clock.ts';
 import type { Lease, MessageKey } from '../schedule/message.ts';
 
 /** At most this many subscribers in a batch: SES takes 50 destinations in one SendBulkEmail (SES API reference, SendBulkEmail). */
@@ -71,8 +70,16 @@ export function cutRanges(members: readonly Member[], size: number): readonly Cu
     const first = slice.at(0);
     const last = slice.at(-1);
     if (first && last) {
-      const lastJoinedAt = slice.map((member) => member.joinedAt).reduce(later);
-      ranges.push({ first: first.key, last: last.key, count: slice.length, lastJoinedAt });
+      const lastJoinedAtMs = slice.reduce(
+        (latest, { joinedAtMs }) => Math.max(latest, joinedAtMs),
+        first.joinedAtMs,
+      );
+      ranges.push({
+        first: first.key,
+        last: last.key,
+        count: slice.length,
+        lastJoinedAt: Temporal.Instant.fromEpochMilliseconds(lastJoinedAtMs),
+      });
     }
   }
   return ranges;

@@ -65,7 +65,7 @@ export function batchesOf(
   size: number,
 ): readonly Batch[] {
   const now = engine.clock.now();
-  const members = emails.map((email) => ({ key: aKey(email), joinedAt: now }));
+  const members = emails.map((email) => ({ key: aKey(email), joinedAtMs: now.epochMilliseconds }));
   return cutRanges(members, size).map(({ first, last, count }) => ({
     group: message.group,
     messageKey: message.key,

@@ -390,7 +390,9 @@ export function describeSubscriberStore(openEngine: OpenEngine): void {
             engine.subscribers.pageMembers(GROUP, last?.key, limit),
           );
 
-          expect(members).toEqual(SORTED.map((email) => ({ key: aKey(email), joinedAt: anInstant() })));
+          expect(members).toEqual(
+            SORTED.map((email) => ({ key: aKey(email), joinedAtMs: anInstant().epochMilliseconds })),
+          );
         },
       );
 

@@ -1,7 +1,7 @@
 import { type FileHandle, open, readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Injectable } from '@nestjs/common';
-import PostalMime, { type Email } from 'postal-mime';
+import type { Email } from 'postal-mime';
 import { Settings } from '../../platform/config/settings.ts';
 import { DomainError } from '../../platform/errors/domain-error.ts';
 import { isMessageKey, type MessageKey } from '../../schedule/message.ts';
@@ -90,7 +90,7 @@ export class Outbox {
     if (!eml) {
       throw new OutboxMailNotFoundError();
     }
-    return { id, eml, email: await PostalMime.parse(eml) };
+    return { id, eml, email: await parseMail(eml) };
   }
 
   #mustBeUsed(): void {
@@ -138,7 +138,7 @@ export class Outbox {
     }
     try {
       const { mtimeMs } = await file.stat();
-      const { to, subject } = await PostalMime.parse(await readHead(file));
+      const { to, subject } = await parseMail(await readHead(file));
       return {
         id,
         at: Temporal.Instant.fromEpochMilliseconds(Math.trunc(mtimeMs)),
@@ -201,4 +201,10 @@ async function orAbsent<Value>(asked: Promise<Value>): Promise<Value | undefined
     }
     throw error;
   }
+}
+
+/** The parser is loaded when somebody first looks into the outbox. */
+async function parseMail(eml: Buffer): Promise<Email> {
+  const { default: PostalMime } = await import('postal-mime');
+  return PostalMime.parse(eml);
 }

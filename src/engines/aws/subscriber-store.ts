@@ -146,7 +146,7 @@ export class AwsSubscriberStore extends SubscriberStore {
     const items = await queryItems(this.clients.dynamo, query, limit);
     return items.map((item) => ({
       key: branded(item, 'subscriber', isSubscriberKey),
-      joinedAt: instant(item, 'date_joined'),
+      joinedAtMs: integer(item, 'date_joined'),
     }));
   }
 

@@ -10,7 +10,7 @@ type Parameters = Readonly<Record<string, SQLInputValue>>;
 // The bound keeps one commit from holding the event loop for long.
 const WRITES_PER_COMMIT = 200;
 // A turn of the event loop with nothing to do takes microseconds, so a write that comes alone hardly waits.
-const TURNS_PER_COMMIT = 8;
+const TURNS_PER_COMMIT = 4;
 
 interface Write {
   readonly work: () => void;

@@ -133,7 +133,7 @@ export class SqliteSubscriberStore extends SubscriberStore {
       )
       .map((row) => ({
         key: branded(row, 'subscriber', isSubscriberKey),
-        joinedAt: instant(row, 'date_joined'),
+        joinedAtMs: integer(row, 'date_joined'),
       }));
   }
 

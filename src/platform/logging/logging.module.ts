@@ -1,7 +1,6 @@
 import { Global, Module } from '@nestjs/common';
 import { LoggerModule, type Params, PinoLogger } from 'nestjs-pino';
 import { destination, type DestinationStream, stdSerializers } from 'pino';
-import { build } from 'pino-pretty';
 import { Settings } from '../config/settings.ts';
 import { Log } from './log.ts';
 import { NestLogger } from './nest-logger.ts';
@@ -33,10 +32,12 @@ class LogDestinationModule {}
 export class LoggingModule {}
 
 /** JSON for machines; on a terminal the same lines for people, made in this process: a worker thread would lose the last ones. */
-function openDestination(): DestinationStream {
-  return process.stdout.isTTY
-    ? build({ colorize: true, singleLine: true, translateTime: 'SYS:HH:MM:ss.l', sync: true })
-    : writingOncePerTurn(destination({ fd: process.stdout.fd, sync: true, minLength: TURN_BYTES }));
+async function openDestination(): Promise<DestinationStream> {
+  if (!process.stdout.isTTY) {
+    return writingOncePerTurn(destination({ fd: process.stdout.fd, sync: true, minLength: TURN_BYTES }));
+  }
+  const { build } = await import('pino-pretty'); // nothing of it is read where nobody looks
+  return build({ colorize: true, singleLine: true, translateTime: 'SYS:HH:MM:ss.l', sync: true });
 }
 
 // What waits for the end of a turn at most; more is written at once. Less than pino writes at a time (16 KB).
