@@ -115,16 +115,24 @@ function tagOf(key: LinkKey, head: Buffer, plain: Buffer): Buffer {
  */
 function crypted({ blocks }: LinkKey, tag: Buffer, text: Buffer): Buffer {
   const counters = Buffer.alloc(Math.ceil(text.length / BLOCK_BYTES) * BLOCK_BYTES);
-  for (let start = 0, count = toNumber(tag); start < counters.length; start += BLOCK_BYTES, count += 1n) {
-    counters.writeBigUInt64BE(BigInt.asUintN(64, count >> 64n), start);
-    counters.writeBigUInt64BE(BigInt.asUintN(64, count), start + BLOCK_BYTES / 2);
+  for (let block = 0; block * BLOCK_BYTES < counters.length; block += 1) {
+    tag.copy(counters, block * BLOCK_BYTES);
+    raise(counters.subarray(block * BLOCK_BYTES, (block + 1) * BLOCK_BYTES), block);
   }
-  const stream = blocks.update(counters);
-  return Buffer.from(text.map((byte, index) => byte ^ (stream[index] ?? 0)));
+  const stream = blocks.update(counters).subarray(0, text.length);
+  for (const [index, byte] of text.entries()) {
+    stream.writeUInt8(stream.readUInt8(index) ^ byte, index);
+  }
+  return stream;
 }
 
-function toNumber(block: Buffer): bigint {
-  return (block.readBigUInt64BE(0) << 64n) | block.readBigUInt64BE(BLOCK_BYTES / 2);
+/** Adds to a number of as many bytes, the greatest first; what goes beyond them is lost. */
+function raise(counter: Buffer, by: number): void {
+  for (let index = counter.length - 1, carry = by; carry > 0 && index >= 0; index -= 1) {
+    const sum = counter.readUInt8(index) + carry;
+    counter.writeUInt8(sum & 0xff, index);
+    carry = sum >> 8;
+  }
 }
 
 /** `purpose, message key, length of the group's name, that name, address`. */

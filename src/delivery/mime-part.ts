@@ -23,11 +23,14 @@ const FROM_LINE_PATTERN = /^From /m;
 /** By the identity of literals, which are the same for all mails of a message; absent where a part of them may not need an encoding. */
 const encoders = new WeakMap<readonly string[], Base64Encoder | undefined>();
 
-/** A part as it is, where every relay passes that on unchanged; otherwise in base64. */
-export function encodedPart(type: string, part: MergedPart, boundary: string): string {
+/**
+ * A part as it is, where every relay passes that on unchanged; otherwise in base64. In pieces of ASCII: put together, the long ones would
+ * be copied once more for each mail.
+ */
+export function encodedPart(type: string, part: MergedPart, boundary: string): readonly string[] {
   const encoder = encoderOf(part);
   if (encoder) {
-    return `${headOf(type, 'base64')}${encoder.encode(part.values)}`;
+    return [headOf(type, 'base64'), ...encoder.encode(part.values)];
   }
   const content = withMailLines(joined(part)) || '\r\n'; // some readers take an empty part for none
   const isPlain =
@@ -36,8 +39,8 @@ export function encodedPart(type: string, part: MergedPart, boundary: string): s
     !FROM_LINE_PATTERN.test(content) &&
     !content.includes(boundary);
   return isPlain
-    ? `${headOf(type, '7bit')}${content}`
-    : `${headOf(type, 'base64')}${base64Lines(Buffer.from(content))}`;
+    ? [headOf(type, '7bit'), content]
+    : [headOf(type, 'base64'), base64Lines(Buffer.from(content))];
 }
 
 /** Text with the line ends that mail has. RFC 2046, 4.1.1: lines end with CRLF, before they are encoded too; neither half of it stands alone. */
@@ -79,8 +82,8 @@ class Base64Encoder {
     this.#kept = literals.map(() => []);
   }
 
-  encode(values: readonly string[]): string {
-    let lines = '';
+  encode(values: readonly string[]): readonly string[] {
+    const pieces: string[] = [];
     let open: Buffer[] = [];
     let openBytes = 0;
     const add = (bytes: Buffer): void => {
@@ -93,7 +96,7 @@ class Base64Encoder {
       } else {
         const { before, lines: kept, behind } = this.#keep(index, literal, openBytes);
         add(before);
-        lines += `${base64Lines(Buffer.concat(open))}${openBytes > 0 ? '\r\n' : ''}${kept}`;
+        pieces.push(base64Lines(Buffer.concat(open)), openBytes > 0 ? '\r\n' : '', kept);
         open = [];
         openBytes = 0;
         add(behind);
@@ -103,7 +106,7 @@ class Base64Encoder {
         add(Buffer.from(withMailLines(value)));
       }
     }
-    return lines + base64Lines(Buffer.concat(open));
+    return [...pieces, base64Lines(Buffer.concat(open))];
   }
 
   #keep(index: number, literal: Buffer, openBytes: number): Kept {

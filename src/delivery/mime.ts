@@ -99,12 +99,19 @@ export class MailPress {
       'MIME-Version: 1.0',
       `Content-Type: multipart/alternative; boundary="${boundary}"`,
     ].join('\r\n');
-    const text = encodedPart('text/plain', mail.merge?.text ?? wholly(mail.text), boundary);
-    const html = encodedPart('text/html', mail.merge?.html ?? wholly(mail.html), boundary);
-    return Buffer.from(
-      `${head}\r\n\r\n--${boundary}\r\n${text}\r\n--${boundary}\r\n${html}\r\n--${boundary}--\r\n`,
-      'latin1', // all of it is ASCII
-    );
+    const pieces = [
+      `${head}\r\n\r\n--${boundary}\r\n`,
+      ...encodedPart('text/plain', mail.merge?.text ?? wholly(mail.text), boundary),
+      `\r\n--${boundary}\r\n`,
+      ...encodedPart('text/html', mail.merge?.html ?? wholly(mail.html), boundary),
+      `\r\n--${boundary}--\r\n`,
+    ];
+    const mime = Buffer.allocUnsafe(pieces.reduce((sum, { length }) => sum + length, 0));
+    let end = 0;
+    for (const piece of pieces) {
+      end += mime.write(piece, end, 'latin1'); // all of it is ASCII
+    }
+    return mime;
   }
 
   #dated(date: Temporal.Instant): string {

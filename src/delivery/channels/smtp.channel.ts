@@ -261,15 +261,14 @@ export class SmtpChannel extends Channel {
   /** The content, and with it the envelope of the mail that comes next. */
   async #hand(line: Line, session: SmtpSession, outgoing: Outgoing): Promise<void> {
     const content = contentOf(outgoing);
-    if (content.length > SLICE_BYTES) {
-      for (const slice of slices(content)) {
-        await session.write(slice);
-      }
+    let written = 0;
+    for (; content.length - written > SLICE_BYTES; written += SLICE_BYTES) {
+      await session.write(content.subarray(written, written + SLICE_BYTES));
     }
     line.introduced = session.pipelining ? this.#takeFor(session) : undefined;
     const rest = line.introduced ? FINAL_DOT + envelopeOf(session, line.introduced) : FINAL_DOT;
     outgoing.mayBeTaken = true;
-    await session.write(content.length > SLICE_BYTES ? rest : Buffer.concat([content, Buffer.from(rest)]));
+    await session.write(Buffer.concat([content.subarray(written), Buffer.from(rest)]));
     const reply = await session.reply();
     outgoing.content = undefined; // by far the largest there is of it, and others of its window may take a while
     line.served += 1;
@@ -397,11 +396,5 @@ async function reset(session: SmtpSession): Promise<void> {
 function requireLost(session: SmtpSession, error: unknown): void {
   if (!session.isLost) {
     throw error;
-  }
-}
-
-function* slices(content: Buffer): Generator<Buffer> {
-  for (let begin = 0; begin < content.length; begin += SLICE_BYTES) {
-    yield content.subarray(begin, begin + SLICE_BYTES);
   }
 }

@@ -10,6 +10,9 @@ import type { Engine } from '../../contract/engine.ts';
 import { openSqlite } from '../../contract/open-sqlite.ts';
 import { FakeChannel } from '../../flow/belfry.ts';
 import { aGroupName, aMessage, anInstant, groupSettings } from '../../support/builders.ts';
+import { until } from '../../support/until.ts';
+
+const LIMIT_MS = 10_000;
 
 const GROUP = aGroupName();
 
@@ -191,7 +194,11 @@ describe('the pacer', () => {
       engine.clock.advance(5 * MINUTE_MS);
       for (const pacer of pacers) {
         await pacer.start();
-        await new Promise(setImmediate);
+        await until('The answer is in the store', LIMIT_MS, async () => {
+          const { quota } = (await engine.rates.find(`channel/${channel.name}`)) ?? {};
+          return quota?.readAt.equals(engine.clock.now()) || undefined;
+        });
+        await take(pacer, aBatch(), 1); // behind what it wrote, and whether it asked is known
       }
 
       expect([askedAtFirst, channel.asked]).toEqual([1, 2]);
