@@ -141,6 +141,10 @@ function measuredOf(few: Lateness, many: Lateness, rushes: readonly Rush[]): Mea
     },
     remarks: [
       `Median of arrival, many against few in the future: ${round(median(many.arrivedMs) / median(few.arrivedMs), 2)} ×.`,
+      `The latest of each server is its first: the first connection to the sink, and code that has not run before.`,
+      `Where the time of many at once goes: a profile of 3,000 (1.8 ms of processor time each, under the profiler) has 0.4 ms in commits (seven writes a
+message, some nine to a commit), 0.6 ms in SQLite's statements, the rest in making the mail, SMTP and JavaScript around them. It is one process
+on one core, and it is that core which is full.`,
     ],
   };
 }

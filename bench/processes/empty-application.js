@@ -31,4 +31,4 @@ SwaggerModule.setup('docs', app, () =>
   SwaggerModule.createDocument(app, new DocumentBuilder().setTitle('Empty').build()),
 );
 await app.listen(0, '127.0.0.1');
-logger.log({ api: await app.getUrl() }, 'server.started');
+logger.log({ msg: 'server.started', api: await app.getUrl() });

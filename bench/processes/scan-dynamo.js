@@ -1,9 +1,9 @@
 /*
- * The due scan of the build on DynamoDB at AWS_ENDPOINT_URL, by tables of its own:
+ * The due scan of the build on DynamoDB at AWS_ENDPOINT_URL, by a table of its own:
  *
- *   node bench/processes/scan-dynamo.js fill PREFIX COUNT SECONDS    makes the tables and fills them, with COUNT messages or as many as go in the time
- *   node bench/processes/scan-dynamo.js scan PREFIX SCANS            prints microseconds and consumed read units of each scan
- *   node bench/processes/scan-dynamo.js drop PREFIX                  removes the tables
+ *   node bench/processes/scan-dynamo.js fill PREFIX COUNT SECONDS DUE    makes the table and fills it, with COUNT messages or as many as go in the time, DUE of them due
+ *   node bench/processes/scan-dynamo.js scan PREFIX SCANS                prints microseconds and consumed read units of each scan
+ *   node bench/processes/scan-dynamo.js drop PREFIX                      removes the table
  */
 import 'reflect-metadata';
 import process from 'node:process';
@@ -20,7 +20,8 @@ import { SystemClock } from '../../dist/platform/clock/system-clock.js';
 const [, , command, tablePrefix, ...args] = process.argv;
 const LOOK_AHEAD_MS = 5_000;
 const LIMIT = 1_000;
-const HOUR_MS = 3_600_000;
+const SECOND_MS = 1_000;
+const HOUR_MS = 3_600 * SECOND_MS;
 // DynamoDB API reference, BatchWriteItem.
 const ITEMS_PER_WRITE = 25;
 const WRITES_AT_ONCE = 16;
@@ -38,21 +39,24 @@ const done = await { fill, scan, drop }[command](...args.map(Number));
 process.stdout.write(`${JSON.stringify(done)}\n`);
 clients.close();
 
-async function fill(count, seconds) {
+async function fill(count, seconds, due) {
   await clients.dynamo.send(new CreateTableCommand(createTableInput(table, names.tables.messages)));
   await waitUntilTableExists(
     { client: clients.dynamo, maxWaitTime: 30 },
     { TableName: names.tables.messages },
   );
   await findWaking(); // notes the oldest hour, as an installation does at its first start
-  const endAtMs = performance.now() + seconds * 1_000;
-  const firstAtMs = clock.now().epochMilliseconds + HOUR_MS;
+  const endAtMs = performance.now() + seconds * SECOND_MS;
+  const now = clock.now();
   let filled = 0;
   const write = async () => {
     while (filled < count && performance.now() < endAtMs) {
       const first = filled;
       filled = Math.min(first + ITEMS_PER_WRITE, count);
-      const items = Array.from({ length: filled - first }, (_, index) => itemOf(first + index, firstAtMs));
+      const items = Array.from({ length: filled - first }, (_, index) => {
+        const number = first + index;
+        return itemOf(number, number < due ? now : now.add({ milliseconds: HOUR_MS + number * SECOND_MS }));
+      });
       const RequestItems = { [names.tables.messages]: items.map((Item) => ({ PutRequest: { Item } })) };
       const { UnprocessedItems: left = {} } = await clients.dynamo.send(
         new BatchWriteCommand({ RequestItems }),
@@ -66,10 +70,8 @@ async function fill(count, seconds) {
   return { filled };
 }
 
-/** A message one second behind the one before. */
-function itemOf(number, firstAtMs) {
+function itemOf(number, wakeAt) {
   const key = `01990000-0000-7000-8000-${number.toString(16).padStart(12, '0')}`;
-  const wakeAt = Temporal.Instant.fromEpochMilliseconds(firstAtMs + number * 1_000);
   return {
     group_name: 'later',
     message_key: key,
