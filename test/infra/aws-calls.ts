@@ -75,7 +75,7 @@ const LIFECYCLE_METHODS: ReadonlySet<string> = new Set([
 const FRAME_METHODS: ReadonlySet<string> = new Set(['canActivate', 'transform', 'catch', 'intercept']);
 const HANDLER_DECORATORS: ReadonlySet<string> = new Set(['Get', 'Post', 'Put', 'Patch', 'Delete', 'All']);
 
-/** Everything that a process in this role needs, in order. `program` begins at src/main.ts. */
+/** Everything that a process in this role needs, in order. `program` begins at src/serve.ts. */
 export function needsOf(program: ts.Program, role: ProcessRole): readonly Need[] {
   const graph = new CodeGraph(program, entryOf(program, role));
   const reader = new ValueReader(graph);

@@ -9,7 +9,7 @@ import { ACCOUNT, REGION, type Rendered } from './rendered.ts';
 import { IN_USE, synthesise } from './synthesise.ts';
 
 // As the compiler names files.
-const MAIN = `${process.cwd()}/src/main.ts`;
+const MAIN = `${process.cwd()}/src/serve.ts`;
 
 describe('the roles of the application', () => {
   let stack: Rendered;

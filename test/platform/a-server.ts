@@ -29,7 +29,7 @@ export async function aDirectory(): Promise<string> {
   return directory;
 }
 
-/** A whole server as main.ts makes it, on nothing but the platform; closed when the test has finished. */
+/** A whole server as serve.ts makes it, on nothing but the platform; closed when the test has finished. */
 export async function aServer(plan: ServerPlan = {}): Promise<NestFastifyApplication> {
   const settings = parseSettings({ DATA_DIR: await aDirectory(), LOG_LEVEL: 'debug', ...plan.env });
   const module = await Test.createTestingModule({

@@ -62,7 +62,7 @@ export interface Answer {
   readonly body: JsonObject;
 }
 
-/** Starts what main.ts starts, on any free port, with a new DATA_DIR and state that nobody else has. */
+/** Starts what serve.ts starts, on any free port, with a new DATA_DIR and state that nobody else has. */
 export async function startTestApp(plan: TestAppPlan = {}): Promise<TestApp> {
   const dataDir = await mkdtemp(join(tmpdir(), 'belfry-'));
   const state = await openState(plan.engine ?? inject('engine'));
