@@ -1,5 +1,6 @@
-import { keepHeapSmall } from './platform/lifecycle/heap.ts';
+import { keepHeapSmall, letYoungGenerationGrow } from './platform/lifecycle/heap.ts';
 
-keepHeapSmall(); // before anything else is loaded: by then the heap would have grown
+keepHeapSmall();
 const { serve } = await import('./serve.ts');
 await serve();
+letYoungGenerationGrow();

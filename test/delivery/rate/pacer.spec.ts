@@ -196,7 +196,7 @@ describe('the pacer', () => {
         await pacer.start();
         await until('The answer is in the store', LIMIT_MS, async () => {
           const { quota } = (await engine.rates.find(`channel/${channel.name}`)) ?? {};
-          return quota?.readAt.equals(engine.clock.now()) || undefined;
+          return quota?.readAt.equals(engine.clock.now()) === true || undefined;
         });
       }
       await take(aPacer({ env: { MAX_SEND_RATE: '1' } }), aBatch(), 1); // behind whatever they wrote
