@@ -1,3 +1,4 @@
+import { setImmediate as endOfTurn } from 'node:timers/promises';
 import { NestFactory } from '@nestjs/core';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { AppModule } from './app.module.ts';
@@ -15,6 +16,7 @@ export async function serve(): Promise<void> {
   try {
     await start();
   } catch (error) {
+    await endOfTurn(); // what was logged before it stands before it
     process.stderr.write(`${startFault(error)}\n`);
     process.exit(1);
   }
