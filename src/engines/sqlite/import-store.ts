@@ -34,8 +34,8 @@ import { branded, instant, integer, oneOf, optionalInstant, optionalText, text }
 import { type Row, SqliteDatabase } from './sqlite-database.ts';
 import { toSubscriber } from './subscriber-store.ts';
 
-// One commit holds the event loop for as long as it takes to write so many rows: some 30 to 60 ms where they are spread over a group of a million.
-const CHUNK_ROWS = 1_000;
+// One commit holds the event loop for as long as it takes to write so many rows: some tens of milliseconds where they are spread over a group of a million.
+const CHUNK_ROWS = 500;
 const READ_BYTES = 64 * 1024;
 const RESULTS_PAGE = 100;
 

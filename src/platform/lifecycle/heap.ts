@@ -6,8 +6,8 @@ import { getHeapSpaceStatistics, setFlagsFromString } from 'node:v8';
  * 46 MB were alive. Grown in small steps, and with a young generation that has a limit, it stays near what is alive.
  */
 
-// Both halves of it. With a quarter of that a message costs a third more to schedule; with twice as much an import takes 40 MB more.
-const YOUNG_BYTES = 16 * 2 ** 20;
+// Both halves of it. With half of that a message costs a third more to schedule; with twice as much an import takes 15 MB more.
+const YOUNG_BYTES = 8 * 2 ** 20;
 
 /** To be called before anything large is loaded: by then a heap that may grow has grown, and stays so. A second call changes nothing. */
 export function keepHeapSmall(): void {
