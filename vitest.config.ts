@@ -27,7 +27,7 @@ export default defineConfig({
     testTimeout: 20_000,
     hookTimeout: 30_000,
     provide: { engine: 'embedded' },
-    setupFiles: ['test/support/temporal-equality.ts'],
+    setupFiles: ['test/support/temporal-equality.ts', 'test/support/property-seed.ts'],
     projects: [
       {
         extends: true,
