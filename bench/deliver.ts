@@ -5,10 +5,9 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { Child } from '../test/support/child.ts';
 import { numberAt, parseObject } from '../test/support/json.ts';
-import { SesProcess } from '../test/support/ses-process.ts';
 import { sendWithBelfry, type Sent } from './deliver/belfry.ts';
 import { letterOf } from './deliver/letter.ts';
-import { openSecureSink, openSink, type Sink } from './deliver/sinks.ts';
+import { openSecureSink, openSesSink, openSink, type Sink } from './deliver/sinks.ts';
 import { atLeast, atMost, type Bench, type Goal, type Measured, type Row } from './frame/bench.ts';
 import { alternate, columnsOf, median, round, spreadOf } from './frame/figures.ts';
 import { readCpuMs } from './frame/process-usage.ts';
@@ -166,7 +165,7 @@ async function overSmtp(
 
 async function throughSes(bytes: number, { whole, nodeArgs }: Options): Promise<Sent> {
   return inFolder(async (folder) => {
-    await using ses = await SesProcess.start({ record: join(folder, 'mails.ndjson') });
+    await using ses = await openSesSink();
     return await sendWithBelfry({
       subscribers: whole,
       letter: letterOf(bytes, 'variables only'),
@@ -174,11 +173,7 @@ async function throughSes(bytes: number, { whole, nodeArgs }: Options): Promise<
       nodeArgs,
       isProbed: false,
       sinkCpuMs: () => readCpuMs(ses.pid),
-      async *recipients() {
-        for await (const { recipient } of ses.taken()) {
-          yield recipient;
-        }
-      },
+      recipients: () => ses.recipients(),
     });
   });
 }
