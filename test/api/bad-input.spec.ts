@@ -701,6 +701,10 @@ describe('a group', () => {
       },
     ],
     [
+      'with the name that paths of the API begin with',
+      { method: 'PUT', path: '/v1/groups/V1', json: {}, pointer: 'group', says: /No group can be named v1/ },
+    ],
+    [
       'with a name that cannot be decoded',
       { method: 'PUT', path: '/v1/groups/%zz', json: {}, code: 'malformed-url', says: /%/ },
     ],
