@@ -859,7 +859,13 @@ describe('what is not there', () => {
     ],
     [
       'a method',
-      { method: 'DELETE', path: '/v1/groups', status: 404, code: 'route-not-found', says: /no route DELETE/ },
+      {
+        method: 'DELETE',
+        path: '/v1/groups?limit=1',
+        status: 405,
+        code: 'method-not-allowed',
+        says: /^\/v1\/groups has GET, HEAD, and no DELETE/,
+      },
     ],
     [
       'a method of a message',
@@ -867,9 +873,9 @@ describe('what is not there', () => {
         method: 'PUT',
         path: NEWS,
         json: MESSAGE,
-        status: 404,
-        code: 'route-not-found',
-        says: /no route PUT/,
+        status: 405,
+        code: 'method-not-allowed',
+        says: /has DELETE, GET, HEAD, PATCH, and no PUT/,
       },
     ],
   ]);
