@@ -24,6 +24,7 @@ const LOCALSTACK_LIMIT_MS = 60_000;
 export default defineConfig({
   test: {
     pool: 'forks',
+    maxWorkers: '100%', // by default one core is left out, which on two is half of them
     testTimeout: 20_000,
     hookTimeout: 30_000,
     provide: { engine: 'embedded' },
