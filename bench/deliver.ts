@@ -5,11 +5,19 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { Child } from '../test/support/child.ts';
 import { numberAt, parseObject } from '../test/support/json.ts';
-import { SesProcess } from '../test/support/ses-process.ts';
 import { sendWithBelfry, type Sent } from './deliver/belfry.ts';
 import { letterOf } from './deliver/letter.ts';
-import { openSecureSink, openSink, type Sink } from './deliver/sinks.ts';
-import { atLeast, atMost, type Bench, type Goal, type Measured, type Row } from './frame/bench.ts';
+import { openSecureSink, openSesSink, openSink, type Sink } from './deliver/sinks.ts';
+import {
+  atLeast,
+  atMost,
+  type Bench,
+  type Goal,
+  type Measured,
+  type Row,
+  type Table,
+} from './frame/bench.ts';
+import { type CpuProfile, PROFILE_COLUMNS, profiled } from './frame/cpu-profile.ts';
 import { alternate, columnsOf, median, round, spreadOf } from './frame/figures.ts';
 import { readCpuMs } from './frame/process-usage.ts';
 
@@ -110,6 +118,7 @@ async function measureAll(options: Options): Promise<Measured> {
         rows: pairs.flatMap((pair) => rowsOfPair(pair, options.subscribers)),
       },
       { title: 'Once each', rows: whole.map(rowOfWhole) },
+      ...(await profilesOf(options)),
     ],
     plots: [
       {
@@ -124,6 +133,24 @@ async function measureAll(options: Options): Promise<Measured> {
     columns: COLUMNS,
     remarks: REMARKS,
   };
+}
+
+async function profilesOf(options: Options): Promise<readonly Table[]> {
+  const { subscribers } = options;
+  const tables: Table[] = [];
+  for (const { bytes, label } of SIZES) {
+    tables.push(
+      await profiled(`a mail over SMTP, ${label}`, async (profile) => {
+        await overSmtp(bytes, subscribers, options.nodeArgs, { profile });
+        return subscribers;
+      }),
+    );
+  }
+  const bySes = await profiled('a mail through SES', async (profile) => {
+    await throughSes(2_048, { ...options, whole: subscribers }, profile);
+    return subscribers;
+  });
+  return [...tables, bySes];
 }
 
 /** `2048`, `30720` or `ses`. */
@@ -148,7 +175,12 @@ async function overSmtp(
   {
     isProbed = false,
     open = openSink,
-  }: { readonly isProbed?: boolean; readonly open?: (folder: string) => Promise<Sink> } = {},
+    profile,
+  }: {
+    readonly isProbed?: boolean;
+    readonly open?: (folder: string) => Promise<Sink>;
+    readonly profile?: CpuProfile;
+  } = {},
 ): Promise<Sent> {
   return inFolder(async (folder) => {
     await using sink = await open(folder);
@@ -158,27 +190,25 @@ async function overSmtp(
       env: { DATA_DIR: join(folder, 'data'), SMTP_URL: sink.url },
       nodeArgs,
       isProbed,
+      profile,
       sinkCpuMs: () => readCpuMs(sink.pid),
       recipients: sink.recipients?.bind(sink),
     });
   });
 }
 
-async function throughSes(bytes: number, { whole, nodeArgs }: Options): Promise<Sent> {
+async function throughSes(bytes: number, { whole, nodeArgs }: Options, profile?: CpuProfile): Promise<Sent> {
   return inFolder(async (folder) => {
-    await using ses = await SesProcess.start({ record: join(folder, 'mails.ndjson') });
+    await using ses = await openSesSink();
     return await sendWithBelfry({
       subscribers: whole,
       letter: letterOf(bytes, 'variables only'),
       env: { DATA_DIR: join(folder, 'data'), MAIL_FROM: 'News <news@example.com>', ...ses.env },
       nodeArgs,
       isProbed: false,
+      profile,
       sinkCpuMs: () => readCpuMs(ses.pid),
-      async *recipients() {
-        for await (const { recipient } of ses.taken()) {
-          yield recipient;
-        }
-      },
+      recipients: () => ses.recipients(),
     });
   });
 }
@@ -306,6 +336,7 @@ const COLUMNS: Readonly<Record<string, string>> = {
   first_attempt_ms: 'after the time of the message',
   rss_max_mb: 'the most memory that was resident since the server started, in MB',
   health_p99_ms: 'GET /health/live, asked twenty times a second meanwhile',
+  ...PROFILE_COLUMNS,
 };
 
 const REMARKS: readonly string[] = [

@@ -9,6 +9,7 @@ import { Child } from '../test/support/child.ts';
 import { isObject, type JsonObject, numberAt, parseObject } from '../test/support/json.ts';
 import { ServerProcess } from '../test/support/server-process.ts';
 import { atLeast, type Bench, type Goal, type Measured, type Plot, type Table } from './frame/bench.ts';
+import { type CpuProfile, PROFILE_COLUMNS, profiled } from './frame/cpu-profile.ts';
 import { alternate, columnsOf, median, round, spreadOf } from './frame/figures.ts';
 import { readCpuMs } from './frame/process-usage.ts';
 import { Load } from './schedule/load.ts';
@@ -52,10 +53,12 @@ interface Plan {
   readonly warmUpMs: number;
   readonly measuredMs: number;
   readonly nodeArgs: readonly string[];
+  readonly profile?: CpuProfile;
 }
 
 /** One turn of one side. */
 interface Sample {
+  readonly messages: number;
   readonly perSecond: number;
   readonly cpuMicros: number;
   /** Of whatever makes the requests; nothing where the side makes them itself. */
@@ -66,7 +69,7 @@ interface Sample {
 
 interface Found {
   readonly goal: Goal;
-  readonly table: Table;
+  readonly tables: readonly Table[];
   readonly plot: Plot;
   readonly remark: string;
 }
@@ -102,7 +105,7 @@ async function measure(args: readonly string[]): Promise<Measured> {
   ];
   return {
     goals: found.map(({ goal }) => goal),
-    tables: found.map(({ table }) => table),
+    tables: found.flatMap(({ tables }) => tables),
     plots: found.map(({ plot }) => plot),
     remarks: found.map(({ remark }) => remark),
     columns: {
@@ -112,6 +115,7 @@ async function measure(args: readonly string[]): Promise<Measured> {
       cpu_us: 'Processor time of that process for each message, in µs.',
       load_cpu_us:
         'Processor time of the process that makes the requests, for each, in µs: it is not the limit.',
+      ...PROFILE_COLUMNS,
     },
   };
 }
@@ -122,13 +126,12 @@ async function measureEmbedded(plan: Plan): Promise<Found> {
     [async (): Promise<Sample> => loadBelfry(plan), async (): Promise<Sample> => loadRawServer(plan, answer)],
     plan.pairs,
   );
-  return {
-    ...compare('embedded', [
-      { side: 'Belfry, embedded, durable', samples: belfry },
-      { side: 'Fastify alone, nothing stored', samples: raw },
-    ]),
-    remark: WHERE_EMBEDDED_SPENDS,
-  };
+  const profile = await profileOf('engine embedded', plan, loadBelfry);
+  const { table, ...compared } = compare('embedded', [
+    { side: 'Belfry, embedded, durable', samples: belfry },
+    { side: 'Fastify alone, nothing stored', samples: raw },
+  ]);
+  return { ...compared, tables: [table, profile], remark: WHERE_EMBEDDED_SPENDS };
 }
 
 async function measureAws(plan: Plan): Promise<Found> {
@@ -137,11 +140,14 @@ async function measureAws(plan: Plan): Promise<Found> {
     plan.pairs,
   );
   const calls = Object.entries(belfry.at(-1)?.awsCalls ?? {}).map(([name, count]) => `${name} ${count}`);
+  const profile = await profileOf('engine aws', plan, loadBelfryOnAws);
+  const { table, ...compared } = compare('aws', [
+    { side: 'Belfry, engine aws', samples: belfry },
+    { side: 'The two calls alone', samples: loop },
+  ]);
   return {
-    ...compare('aws', [
-      { side: 'Belfry, engine aws', samples: belfry },
-      { side: 'The two calls alone', samples: loop },
-    ]),
+    ...compared,
+    tables: [table, profile],
     remark: `Calls of AWS for each message: ${calls.join(', ')}. GetItem reads the group, before and after the message is stored; requests at the same
 time share it. All messages are of one group: of many groups, each reads its own, so that there are two GetItem for each message.`,
   };
@@ -152,7 +158,17 @@ interface Side {
   readonly samples: readonly Sample[];
 }
 
-function compare(engine: keyof typeof GOALS, sides: readonly [Side, Side]): Omit<Found, 'remark'> {
+async function profileOf(engine: string, plan: Plan, load: (plan: Plan) => Promise<Sample>): Promise<Table> {
+  return profiled(`POST …/schedule, ${engine}`, async (profile) => {
+    const { messages } = await load({ ...plan, profile });
+    return messages;
+  });
+}
+
+function compare(
+  engine: keyof typeof GOALS,
+  sides: readonly [Side, Side],
+): Omit<Found, 'remark' | 'tables'> & { readonly table: Table } {
   const rates = sides.map(({ samples }) => spreadOf(samples.map(({ perSecond }) => perSecond)));
   const [belfry = Number.NaN, yardstick = Number.NaN] = rates.map((rate) => rate.median);
   return {
@@ -184,7 +200,11 @@ function compare(engine: keyof typeof GOALS, sides: readonly [Side, Side]): Omit
 }
 
 async function loadBelfry(plan: Plan): Promise<Sample> {
-  return withEmbedded(plan.nodeArgs, async (server) => putLoad(plan, 'embedded', server));
+  return withEmbedded(argsOf(plan), async (server) => putLoad(plan, 'embedded', server));
+}
+
+function argsOf({ nodeArgs, profile }: Plan): readonly string[] {
+  return [...nodeArgs, ...(profile?.nodeArgs ?? [])];
 }
 
 /** What Fastify alone answers too. */
@@ -234,7 +254,7 @@ async function loadBelfryOnAws(plan: Plan): Promise<Sample> {
       WORK_QUEUE_URL: `${url}/queue`,
       SIGNING_SECRET: 'a secret that is long enough for a benchmark',
     },
-    nodeArgs: plan.nodeArgs,
+    nodeArgs: argsOf(plan),
   });
   const sample = await putLoad(plan, 'aws', server);
   const awsCalls = await callsPerMessage(url);
@@ -254,6 +274,7 @@ async function loopSdk({ warmUpMs, measuredMs }: Plan): Promise<Sample> {
   const found = await loop.untilLine('The loop ends', START_LIMIT_MS + warmUpMs + measuredMs, readObject);
   const operations = numberAt(found, 'operations');
   return {
+    messages: operations,
     perSecond: (operations * SECOND_MS) / numberAt(found, 'ms'),
     cpuMicros: (numberAt(found, 'cpuMs') * 1_000) / operations,
     loadCpuMicros: 0,
@@ -261,21 +282,24 @@ async function loopSdk({ warmUpMs, measuredMs }: Plan): Promise<Sample> {
 }
 
 async function putLoad(
-  { warmUpMs, measuredMs }: Plan,
+  { warmUpMs, measuredMs, profile }: Plan,
   engine: keyof typeof CONNECTIONS,
   { pid, url }: { readonly pid: number; readonly url: string },
 ): Promise<Sample> {
   await using load = await Load.start({ url, path: PATH, body: MESSAGE, connections: CONNECTIONS[engine] });
   await delay(warmUpMs);
   const before = { ...(await usage(pid)), answered: load.answered };
+  profile?.begin();
   await delay(measuredMs);
   const after = { ...(await usage(pid)), answered: load.answered };
+  profile?.end();
   if (load.fault) {
     throw load.fault;
   }
   const answered = after.answered - before.answered;
   const micros = (of: 'cpuMs' | 'loadCpuMs'): number => ((after[of] - before[of]) * 1_000) / answered;
   return {
+    messages: answered,
     perSecond: (answered * SECOND_MS) / (after.atMs - before.atMs),
     cpuMicros: micros('cpuMs'),
     loadCpuMicros: micros('loadCpuMs'),

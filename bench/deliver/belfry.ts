@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { bodyOf, listDeliveries, type MessageState, untilFinished } from '../../test/support/belfry-api.ts';
 import { textAt } from '../../test/support/json.ts';
 import { ServerProcess } from '../../test/support/server-process.ts';
+import type { CpuProfile } from '../frame/cpu-profile.ts';
 import { quantile } from '../frame/figures.ts';
 import { readCpuMs, readMemory } from '../frame/process-usage.ts';
 import { type Letter, readerOf } from './letter.ts';
@@ -18,6 +19,8 @@ export interface Sending {
   readonly isProbed: boolean;
   /** Who got one by the record of the other end, where it keeps one. */
   readonly recipients?: (() => AsyncIterable<string>) | undefined;
+  /** Of the server while it delivers, which takes longer for it; none where absent. */
+  readonly profile?: CpuProfile | undefined;
 }
 
 export interface Sent {
@@ -44,8 +47,11 @@ const LIMIT_MS = 600_000;
 
 /** Starts a server, has it deliver to everybody, and sees to it that everybody got it once. */
 export async function sendWithBelfry(sending: Sending): Promise<Sent> {
-  const { subscribers, letter, env, nodeArgs } = sending;
-  await using server = await ServerProcess.start({ env, nodeArgs });
+  const { subscribers, letter, env, nodeArgs, profile } = sending;
+  await using server = await ServerProcess.start({
+    env,
+    nodeArgs: [...nodeArgs, ...(profile?.nodeArgs ?? [])],
+  });
   await addSubscribers(server, WARM_UP.group, Math.min(WARM_UP.subscribers, subscribers));
   await addSubscribers(server, GROUP, subscribers);
   await untilSent(server, WARM_UP.group, await schedule(server, WARM_UP.group, letter));
@@ -57,11 +63,13 @@ export async function sendWithBelfry(sending: Sending): Promise<Sent> {
 async function measureSending(server: ServerProcess, sending: Sending): Promise<Sent> {
   const { subscribers, letter, sinkCpuMs } = sending;
   const before = { server: await readCpuMs(server.pid), sink: await sinkCpuMs() };
+  sending.profile?.begin();
   const key = await schedule(server, GROUP, letter);
   const untilAllSent = (): Promise<MessageState> => untilSent(server, GROUP, key);
   const { message, health } = sending.isProbed
     ? await probedWhile(server, untilAllSent)
     : { message: await untilAllSent(), health: undefined };
+  sending.profile?.end();
   const after = { server: await readCpuMs(server.pid), sink: await sinkCpuMs() };
   const { peakBytes } = await readMemory(server.pid);
   await requireExactlyOnce(server, key, sending);

@@ -2,7 +2,11 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { access } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Child } from '../../test/support/child.ts';
 import { aFreePort } from '../../test/support/free-port.ts';
+import { numberAt, parseObject } from '../../test/support/json.ts';
+import { sesEnv } from '../../test/support/ses-process.ts';
 import { SinkProcess } from '../../test/support/sink-process.ts';
 import { until } from '../../test/support/until.ts';
 
@@ -15,6 +19,17 @@ export interface Sink extends AsyncDisposable {
   /** Who got one, once for each mail; absent where it keeps no record. */
   recipients?(): AsyncIterable<string>;
 }
+
+/** What stands in for Amazon SES. */
+export interface SesSink extends AsyncDisposable {
+  readonly pid: number;
+  /** What a server needs to send through it. */
+  readonly env: Readonly<Record<string, string>>;
+  /** Who got one, once for each mail. */
+  recipients(): AsyncIterable<string>;
+}
+
+const SES_SINK = fileURLToPath(new URL('./ses-sink.ts', import.meta.url));
 
 // Debian's package postfix, which need not run.
 const SMTP_SINK = '/usr/sbin/smtp-sink';
@@ -45,6 +60,22 @@ export async function openSecureSink(folder: string): Promise<Sink> {
   Object.assign(url, { username: CREDENTIALS.user, password: CREDENTIALS.pass });
   url.search = 'requireTLS=true&tls.rejectUnauthorized=false';
   return recordingSink(sink, { name: "the tests' sink, STARTTLS and AUTH", url: url.href });
+}
+
+export async function openSesSink(): Promise<SesSink> {
+  const child = new Child({ args: [SES_SINK] });
+  const port = await child.untilLine('The stand-in for SES starts', START_LIMIT_MS, (line) =>
+    line.startsWith('{') ? numberAt(parseObject(line), 'port') : undefined,
+  );
+  return {
+    pid: child.pid,
+    env: sesEnv(port),
+    async *recipients() {
+      const answer = await fetch(`http://127.0.0.1:${port}/recipients`);
+      yield* (await answer.text()).split('\n');
+    },
+    [Symbol.asyncDispose]: () => child[Symbol.asyncDispose](),
+  };
 }
 
 function recordingSink(

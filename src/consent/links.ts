@@ -114,23 +114,23 @@ function tagOf(key: LinkKey, head: Buffer, plain: Buffer): Buffer {
  * everything else there is to a link; that of single blocks is set up once.
  */
 function crypted({ blocks }: LinkKey, tag: Buffer, text: Buffer): Buffer {
-  const counters = Buffer.alloc(Math.ceil(text.length / BLOCK_BYTES) * BLOCK_BYTES);
-  for (let block = 0; block * BLOCK_BYTES < counters.length; block += 1) {
-    tag.copy(counters, block * BLOCK_BYTES);
-    raise(counters.subarray(block * BLOCK_BYTES, (block + 1) * BLOCK_BYTES), block);
+  const counters = Buffer.allocUnsafe(Math.ceil(text.length / BLOCK_BYTES) * BLOCK_BYTES);
+  for (let start = 0; start < counters.length; start += BLOCK_BYTES) {
+    tag.copy(counters, start);
+    raise(counters, start, start / BLOCK_BYTES);
   }
   const stream = blocks.update(counters).subarray(0, text.length);
-  for (const [index, byte] of text.entries()) {
-    stream.writeUInt8(stream.readUInt8(index) ^ byte, index);
+  for (let index = 0; index < text.length; index += 1) {
+    stream.writeUInt8(stream.readUInt8(index) ^ text.readUInt8(index), index);
   }
   return stream;
 }
 
-/** Adds to a number of as many bytes, the greatest first; what goes beyond them is lost. */
-function raise(counter: Buffer, by: number): void {
-  for (let index = counter.length - 1, carry = by; carry > 0 && index >= 0; index -= 1) {
-    const sum = counter.readUInt8(index) + carry;
-    counter.writeUInt8(sum & 0xff, index);
+/** Adds to the number that the block at `start` is, the greatest byte first; what goes beyond it is lost. */
+function raise(counters: Buffer, start: number, by: number): void {
+  for (let index = start + BLOCK_BYTES - 1, carry = by; carry > 0 && index >= start; index -= 1) {
+    const sum = counters.readUInt8(index) + carry;
+    counters.writeUInt8(sum & 0xff, index);
     carry = sum >> 8;
   }
 }

@@ -239,6 +239,11 @@ export class BatchWorker {
     });
   }
 
+  /** Of those whose time had come. */
+  #whoseTimeIsStill(run: Run, due: readonly Due[]): readonly Due[] {
+    return run.times.isCommon ? due : this.#whoseTimeHasCome(run, due);
+  }
+
   /** Who is still to get it. Whoever left the group, or was being handed over when the last worker was lost, is decided upon here. */
   async #readOpen(run: Run): Promise<readonly Open[]> {
     const { batch } = run;
@@ -298,11 +303,11 @@ export class BatchWorker {
         return false;
       }
       // While it waited for its turn, the send window of the group may have ended.
-      const window = this.#whoseTimeHasCome(run, rest.slice(0, turn.count));
+      const window = this.#whoseTimeIsStill(run, rest.slice(0, turn.count));
       if (!(await this.#sendWindow(run, window, mailMaker))) {
         return false;
       }
-      rest = this.#whoseTimeHasCome(run, rest.slice(turn.count)); // whoever waits for a time needs no turn
+      rest = this.#whoseTimeIsStill(run, rest.slice(turn.count)); // whoever waits for a time needs no turn
     }
     return true;
   }

@@ -6,7 +6,7 @@ import type { MessageKey } from '../schedule/message.ts';
 import type { MailHeader } from './channels/channel.ts';
 import { mailboxText } from './mime.ts';
 
-/** What the headers of one mail to a group are about. */
+/** What the headers of the mails of one message to a group are about. */
 export interface ListMail {
   readonly name: GroupName;
   /** Absent where the group is gone. */
@@ -14,7 +14,6 @@ export interface ListMail {
   readonly messageKey: MessageKey;
   /** See `listDomain`. */
   readonly domain: string;
-  readonly unsubscribeUrl: string;
 }
 
 // RFC 5322, 2.1.1: a line has at most 998 characters. RFC 8058, 4 wants the two on one line each.
@@ -22,13 +21,23 @@ const LINE_MAX_LENGTH = 998;
 // Feedback-ID ends with the sender, of 5 to 15 characters (Gmail Help, Feedback Loop).
 const FEEDBACK_SENDER = 'belfry';
 
-/** What makes a mail one of a list that can be left with one click (RFC 8058), known by its name (RFC 2919), helped and owned (RFC 2369). */
-export function listHeaders(mail: ListMail): readonly MailHeader[] {
-  const mailing: MailingSettings = mail.group ?? USUAL_MAILING;
+/** By which a mail's reader leaves the list at this link, with one click where they like (RFC 8058); goes with `listHeaders`. */
+export function leaveHeader({ group }: Pick<ListMail, 'group'>, unsubscribeUrl: string): MailHeader {
+  return {
+    name: 'List-Unsubscribe',
+    value: leaving(unsubscribeUrl, (group ?? USUAL_MAILING).unsubscribeMailto),
+  };
+}
+
+/**
+ * What is the same in every mail to a list: that it can be left with one click (RFC 8058), its name (RFC 2919), its help and its owner
+ * (RFC 2369).
+ */
+export function listHeaders(list: ListMail): readonly MailHeader[] {
+  const mailing: MailingSettings = list.group ?? USUAL_MAILING;
   return [
-    { name: 'List-Unsubscribe', value: leaving(mail.unsubscribeUrl, mailing.unsubscribeMailto) },
     { name: 'List-Unsubscribe-Post', value: 'List-Unsubscribe=One-Click' },
-    { name: 'List-Id', value: listId(mail, mailing.displayName) },
+    { name: 'List-Id', value: listId(list, mailing.displayName) },
     ...(mailing.listHelp === undefined ? [] : [{ name: 'List-Help', value: `<${mailing.listHelp}>` }]),
     ...(mailing.listOwner === undefined ? [] : [{ name: 'List-Owner', value: `<${mailing.listOwner}>` }]),
     { name: 'Precedence', value: 'bulk' },

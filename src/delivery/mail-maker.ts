@@ -5,7 +5,6 @@ import { GroupStore } from '../groups/group-store.ts';
 import { languageOf } from '../groups/language.ts';
 import { USUAL_MAILING } from '../groups/mailing-settings.ts';
 import type { Subscriber } from '../groups/subscriber.ts';
-import { Clock, isReached, plusMs } from '../platform/clock/clock.ts';
 import { Settings } from '../platform/config/settings.ts';
 import { type CompiledContent, compileContent } from '../schedule/compiled-content.ts';
 import { openContent } from '../schedule/content.ts';
@@ -13,7 +12,7 @@ import { MessageStore } from '../schedule/message-store.ts';
 import type { Message } from '../schedule/message.ts';
 import type { Mail } from './channels/channel.ts';
 import { Footers } from './footer.ts';
-import { feedbackHeader, listDomain, listHeaders } from './list-headers.ts';
+import { feedbackHeader, leaveHeader, listDomain, listHeaders } from './list-headers.ts';
 import { MailPress } from './mime.ts';
 import { ReturnPaths } from './return-paths.ts';
 
@@ -32,7 +31,8 @@ export interface MailMaker {
 /** Reads, verifies and compiles a message's content once, however many batches it has. */
 @Injectable()
 export class MailMakers {
-  #turnEndsAt = Temporal.Instant.fromEpochMilliseconds(0);
+  /** On the process's own clock: of how long others wait, whatever time it is. */
+  #turnEndsAtMs = 0;
   readonly #compiled = new Map<string, Promise<CompiledContent>>();
 
   constructor(
@@ -40,7 +40,6 @@ export class MailMakers {
     private readonly groups: GroupStore,
     private readonly links: Links,
     private readonly returnPaths: ReturnPaths,
-    private readonly clock: Clock,
     private readonly settings: Settings,
   ) {}
 
@@ -61,7 +60,7 @@ export class MailMakers {
       domain: listDomain(this.settings.publicUrl, group?.from ?? this.settings.mailFrom),
     };
     // SES makes one by itself, and takes what stands in it from the tags of the mail.
-    const feedback = this.settings.mail === 'ses' ? [] : [feedbackHeader(list)];
+    const headers = [...listHeaders(list), ...(this.settings.mail === 'ses' ? [] : [feedbackHeader(list)])];
     return {
       make: async (subscriber, date) => {
         await this.#giveWay();
@@ -80,7 +79,7 @@ export class MailMakers {
           returnPath: this.returnPaths.of(message.key, subscriber.key),
           to: subscriber.email,
           toName: subscriber.name,
-          headers: isBulk ? [...listHeaders({ ...list, unsubscribeUrl: urls.unsubscribe }), ...feedback] : [],
+          headers: isBulk ? [leaveHeader(list, urls.unsubscribe), ...headers] : [],
           date,
         });
       },
@@ -89,10 +88,9 @@ export class MailMakers {
 
   /** Rendering is synchronous: between two mails, others have their turn, unless they have just had it. */
   async #giveWay(): Promise<void> {
-    const now = this.clock.now();
-    if (isReached(this.#turnEndsAt, now)) {
+    if (performance.now() >= this.#turnEndsAtMs) {
       await setImmediate();
-      this.#turnEndsAt = plusMs(this.clock.now(), TURN_MS);
+      this.#turnEndsAtMs = performance.now() + TURN_MS;
     }
   }
 

@@ -34,6 +34,11 @@ export class SendTimes {
     private readonly group: Pick<Group, 'timeZone' | 'sendWindow'> | undefined,
   ) {}
 
+  /** True where the message's own time is that of everybody. */
+  get isCommon(): boolean {
+    return !this.message.localDelivery && !this.group?.sendWindow;
+  }
+
   /** @param isBegun it was handed to the channel before: its own time has come, whatever its zone is by now. */
   of({ timeZone }: Pick<Subscriber, 'timeZone'>, isBegun: boolean, now: Temporal.Instant): SendTime {
     const { localDelivery } = this.message;

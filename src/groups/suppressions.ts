@@ -38,7 +38,9 @@ export class Suppressions {
 
   /** Of these, those that are suppressed. */
   async findAmong(subscribers: readonly SubscriberKey[]): Promise<ReadonlyMap<SubscriberKey, Suppression>> {
-    return this.#findAs(subscribers, (subscriber) => [subscriber, ...this.#hashesOf(subscriber)]);
+    return (await this.store.mayHaveErased())
+      ? this.#findAs(subscribers, (subscriber) => [subscriber, ...this.#hashesOf(subscriber)])
+      : this.store.findAmong(subscribers);
   }
 
   /** Of these, those whose person was erased. */

@@ -32,7 +32,7 @@ const FORBIDDEN_CHARACTER = /[^\p{L}\p{N}\p{Zs}+\-=._:/@]/gu;
 const RESERVED_PREFIX = /^aws:/i;
 
 // What is allowed as it stands: most values. Of ASCII only, so that nothing has to be composed.
-const PLAIN_PATTERN = /^(?!aws:)[\w+\-=.:/@]{0,256}$/i;
+const PLAIN_PATTERN = /^[\w+\-=.:/@]*$/;
 
 /** The tags of a message, each value kept within what S3 accepts: a subject may come out shorter, and with `_` for a character that tags cannot have. */
 export function messageTags({ group, subject, scheduleOn, key }: TagSource): MessageTags {
@@ -56,7 +56,7 @@ export function encodeTags(tags: MessageTags): string {
 }
 
 function tagValue(text: string): string {
-  if (PLAIN_PATTERN.test(text)) {
+  if (text.length <= MAX_VALUE_LENGTH && PLAIN_PATTERN.test(text) && !RESERVED_PREFIX.test(text)) {
     return text;
   }
   // Composed first: an accent that is a character by itself is no letter, and would become `_`.

@@ -130,7 +130,7 @@ export class Simulation {
       groups,
       queue,
       channel,
-      new MailMakers(messages, groups, links, new ReturnPaths(key, settings), clock, settings),
+      new MailMakers(messages, groups, links, new ReturnPaths(key, settings), settings),
       stopper,
       new Brake(stopper, metrics, settings),
       new Unpaced(new SqliteRateStore(database), groups, channel, shutdown, clock, settings, log),

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { Footers } from '../../src/delivery/footer.ts';
-import { listDomain, listHeaders } from '../../src/delivery/list-headers.ts';
+import { leaveHeader, listDomain, listHeaders } from '../../src/delivery/list-headers.ts';
 import type { Group } from '../../src/groups/group.ts';
 import { newMessageKey } from '../../src/schedule/message.ts';
 import type { Rendered } from '../../src/schedule/compiled-content.ts';
@@ -20,14 +20,8 @@ function aGroup(overrides: Partial<Group> = {}): Group {
 }
 
 function headerOf(name: string, group: Group, unsubscribeUrl = URLS.unsubscribe): string | undefined {
-  const headers = listHeaders({
-    name: group.name,
-    group,
-    messageKey: newMessageKey(),
-    domain: 'news.example.com',
-    unsubscribeUrl,
-  });
-  return headers.find((header) => header.name === name)?.value;
+  const list = { name: group.name, group, messageKey: newMessageKey(), domain: 'news.example.com' };
+  return [leaveHeader(list, unsubscribeUrl), ...listHeaders(list)].find((header) => header.name === name)?.value;
 }
 
 describe('the headers of a list', () => {

@@ -181,9 +181,10 @@ describe('the SES channel', () => {
   ])('gives every mail its tags, its headers and the configuration set (%s)', async (via, body) => {
     const standIn = await aStandIn({ configurationSets: ['belfry-mails'] });
     const channel = await aChannel(standIn.url, TIMEOUTS, 'belfry-mails');
+    const oneClick = { name: 'List-Unsubscribe-Post', value: 'List-Unsubscribe=One-Click' };
     const headersOf = (name: string): readonly MailHeader[] => [
       { name: 'List-Unsubscribe', value: `<https://example.com/u/${name}>` },
-      { name: 'List-Unsubscribe-Post', value: 'List-Unsubscribe=One-Click' },
+      oneClick,
     ];
     const mails = (
       await Promise.all(

@@ -152,7 +152,7 @@ export class Belfry {
       settings,
       log,
     );
-    this.#makers = new MailMakers(messages, groups, linksOf(settings), returnPaths, clock, settings);
+    this.#makers = new MailMakers(messages, groups, linksOf(settings), returnPaths, settings);
     const batchWorker = new BatchWorker(
       messages,
       deliveries,

@@ -18,6 +18,17 @@ export interface SesPlan {
   readonly rate?: number;
 }
 
+/** What a server needs to send through what stands in for SES on that port. */
+export function sesEnv(port: number): Readonly<Record<string, string>> {
+  return {
+    MAIL: 'ses',
+    AWS_ENDPOINT_URL_SESV2: `http://127.0.0.1:${port}`,
+    AWS_REGION: 'eu-west-1',
+    AWS_ACCESS_KEY_ID: 'test',
+    AWS_SECRET_ACCESS_KEY: 'test',
+  };
+}
+
 /** The stand-in for SES as a process of its own: it sees what SES would see, and survives the server that is killed. */
 export class SesProcess implements AsyncDisposable {
   readonly #child: Child;
@@ -56,15 +67,8 @@ export class SesProcess implements AsyncDisposable {
     return this.#child.pid;
   }
 
-  /** What a server needs to send through it. */
   get env(): Readonly<Record<string, string>> {
-    return {
-      MAIL: 'ses',
-      AWS_ENDPOINT_URL_SESV2: `http://127.0.0.1:${this.#port}`,
-      AWS_REGION: 'eu-west-1',
-      AWS_ACCESS_KEY_ID: 'test',
-      AWS_SECRET_ACCESS_KEY: 'test',
-    };
+    return sesEnv(this.#port);
   }
 
   /** What it has taken so far, in order. SES gives mails a Message-ID of its own, so the one that is told here is made of the tags. */

@@ -138,6 +138,7 @@ interface InlineTemplate {
   readonly html: string;
   readonly text: string;
   readonly data: JsonObject;
+  readonly headers: readonly { readonly key: string; readonly value: string }[];
 }
 
 async function readEntry(entry: unknown, common: Common): Promise<SesDestination> {
@@ -168,7 +169,7 @@ async function readEntry(entry: unknown, common: Common): Promise<SesDestination
     subject,
     html,
     text,
-    headers: readHeaders(at(entry, 'ReplacementHeaders')),
+    headers: withReplacements(template.headers, readHeaders(at(entry, 'ReplacementHeaders'))),
     newline: 'win',
     disableFileAccess: true,
     disableUrlAccess: true,
@@ -244,6 +245,7 @@ function readTemplate(template: unknown): InlineTemplate {
     html: part('Html'),
     text: part('Text'),
     data: readData(at(template, 'TemplateData'), 'TemplateData'),
+    headers: readHeaders(at(template, 'Headers')),
   };
 }
 
@@ -326,6 +328,15 @@ function readHeaders(headers: unknown): { key: string; value: string }[] {
     }
     return { key, value };
   });
+}
+
+/** API, BulkEmailEntry: of the same name, that of the entry counts. How many there may be is said of each of the two lists. */
+function withReplacements<Header extends { readonly key: string }>(
+  headers: readonly Header[],
+  replacements: readonly Header[],
+): Header[] {
+  const names = new Set(replacements.map(({ key }) => key.toLowerCase()));
+  return [...headers.filter(({ key }) => !names.has(key.toLowerCase())), ...replacements];
 }
 
 function readConfigurationSet(body: JsonObject): string | undefined {

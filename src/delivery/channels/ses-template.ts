@@ -1,7 +1,7 @@
 import type { Merge, MergedPart } from '../../schedule/compiled-content.ts';
 import { isUsualSubject, mailboxText } from '../mime.ts';
 import { withMailLines } from '../mime-part.ts';
-import type { Mail } from './channel.ts';
+import type { Mail, MailHeader } from './channel.ts';
 
 /*
  * One SES template for many mails. In a template that is given with the request ("inline") SES supports only simple substitutions
@@ -25,11 +25,15 @@ export interface SesEntry {
   readonly to: string;
   /** The values of the template, as JSON. */
   readonly data: string;
+  /** Beside those of the plan. */
+  readonly headers: readonly MailHeader[];
 }
 
 /** Mails that can go in one request. */
 export interface BulkPlan {
   readonly template: SesTemplate;
+  /** Which all of the mails have. */
+  readonly headers: readonly MailHeader[];
   readonly entries: readonly SesEntry[];
 }
 
@@ -46,6 +50,8 @@ const MAX_REQUEST_BYTES = 1_000_000;
 // For sender, tags, configuration set and the names of the members.
 const REQUEST_OVERHEAD_BYTES = 4_000;
 const ENTRY_OVERHEAD_BYTES = 300;
+// `{"Name":"","Value":""},`
+const HEADER_OVERHEAD_BYTES = 23;
 // SES API v2 reference, Template: TemplateData.
 const MAX_DATA_LENGTH = 262_144;
 // SES API v2 reference, BulkEmailEntry and MessageHeader.
@@ -68,48 +74,54 @@ const templates = new WeakMap<readonly string[], WeakMap<readonly string[], SesT
 /** Which of the mails go together, and which alone. All of them are of one message. */
 export function planSending(mails: readonly Mail[]): SendPlan {
   const single: Mail[] = [];
+  const headers = commonHeaders(mails);
   const groups = new Map<SesTemplate, SesEntry[]>();
   for (const mail of mails) {
     const template = mail.merge && templateOf(mail.merge);
-    const entry = mail.merge && template && entryOf(mail, mail.merge);
+    const entry = mail.merge && template && entryOf(mail, mail.merge, headers);
     if (template && entry) {
-      groups.set(template, [...(groups.get(template) ?? []), entry]);
+      groups.getOrInsertComputed(template, () => []).push(entry);
     } else {
       single.push(mail);
     }
   }
   const bulk: BulkPlan[] = [];
   for (const [template, entries] of groups) {
-    const cut = cutToSize(template, entries);
+    const cut = cutToSize({ template, headers }, entries);
     bulk.push(...cut.bulk);
     single.push(...cut.single);
   }
   return { bulk, single };
 }
 
+/** Those that are not made for one mail: the same object in all of them. */
+function commonHeaders([first, ...others]: readonly Mail[]): readonly MailHeader[] {
+  return first?.headers.filter((header) => others.every(({ headers }) => headers.includes(header))) ?? [];
+}
+
 /** As many to a request as there is room for; whoever has no room even alone goes as a MIME message. */
-function cutToSize(template: SesTemplate, entries: readonly SesEntry[]): SendPlan {
-  const templateBytes = REQUEST_OVERHEAD_BYTES + jsonBytes(template);
+function cutToSize(common: Omit<BulkPlan, 'entries'>, entries: readonly SesEntry[]): SendPlan {
+  const templateBytes = REQUEST_OVERHEAD_BYTES + jsonBytes(common.template) + headerBytes(common.headers);
   const bulk: BulkPlan[] = [];
   const single: Mail[] = [];
   let current: SesEntry[] = [];
   let bytes = templateBytes;
   for (const entry of entries) {
     const entryBytes =
-      ENTRY_OVERHEAD_BYTES + jsonBytes(entry.data) + jsonBytes(entry.to) + jsonBytes(entry.mail.headers);
+      ENTRY_OVERHEAD_BYTES + jsonBytes(entry.data) + jsonBytes(entry.to) + headerBytes(entry.headers);
     if (templateBytes + entryBytes > MAX_REQUEST_BYTES) {
       single.push(entry.mail);
       continue;
     }
     if (current.length === MAX_DESTINATIONS || bytes + entryBytes > MAX_REQUEST_BYTES) {
-      bulk.push({ template, entries: current });
+      bulk.push({ ...common, entries: current });
       current = [];
       bytes = templateBytes;
     }
     current.push(entry);
     bytes += entryBytes;
   }
-  return { bulk: current.length > 0 ? [...bulk, { template, entries: current }] : bulk, single };
+  return { bulk: current.length > 0 ? [...bulk, { ...common, entries: current }] : bulk, single };
 }
 
 function templateOf({ html, text }: Merge): SesTemplate | undefined {
@@ -156,7 +168,7 @@ function tagged(literals: readonly string[], prefix: string): string {
 }
 
 /** Absent where SES, or its limits, would make something else of the mail. */
-function entryOf(mail: Mail, merge: Merge): SesEntry | undefined {
+function entryOf(mail: Mail, merge: Merge, common: readonly MailHeader[]): SesEntry | undefined {
   const to = mailboxText({ name: mail.toName, address: mail.to });
   const isUsable =
     mail.subject !== '' && // SES wants something in each part
@@ -169,12 +181,12 @@ function entryOf(mail: Mail, merge: Merge): SesEntry | undefined {
   if (!isUsable) {
     return undefined;
   }
-  const data = JSON.stringify({
-    s: mail.subject,
-    ...valuesOf(merge.html, 'h'),
-    ...valuesOf(merge.text, 't'),
-  });
-  return data.length <= MAX_DATA_LENGTH ? { mail, to, data } : undefined;
+  const values: Record<string, string> = { s: mail.subject };
+  addValues(values, merge.html, 'h');
+  addValues(values, merge.text, 't');
+  const data = JSON.stringify(values);
+  const headers = mail.headers.filter((header) => !common.includes(header));
+  return data.length <= MAX_DATA_LENGTH ? { mail, to, data, headers } : undefined;
 }
 
 /** True for what comes out as it is; a CR at its end could belong to an LF behind it. */
@@ -182,8 +194,10 @@ function isValue(value: string): boolean {
   return isPlain(value) && !value.endsWith('\r');
 }
 
-function valuesOf({ values }: MergedPart, prefix: string): Readonly<Record<string, string>> {
-  return Object.fromEntries(values.map((value, index) => [`${prefix}${index}`, withMailLines(value)]));
+function addValues(all: Record<string, string>, { values }: MergedPart, prefix: string): void {
+  for (const [index, value] of values.entries()) {
+    all[`${prefix}${index}`] = withMailLines(value);
+  }
 }
 
 function hasText({ literals, values }: MergedPart): boolean {
@@ -205,6 +219,14 @@ function hasUsableHeaders({ headers }: Mail): boolean {
         value.length <= MAX_HEADER_VALUE_LENGTH &&
         name.length + value.length <= MAX_HEADER_LENGTH,
     )
+  );
+}
+
+/** At most: a quotation mark or a backslash takes two. */
+function headerBytes(headers: readonly MailHeader[]): number {
+  return headers.reduce(
+    (sum, { name, value }) => sum + HEADER_OVERHEAD_BYTES + 2 * (name.length + value.length),
+    0,
   );
 }
 

@@ -1,6 +1,7 @@
 import {
   GetAccountCommand,
   GetEmailIdentityCommand,
+  type MessageHeader,
   type MessageTag,
   SendBulkEmailCommand,
   type SendBulkEmailCommandInput,
@@ -8,18 +9,20 @@ import {
   SESv2Client,
 } from '@aws-sdk/client-sesv2';
 import { NodeHttpHandler } from '@smithy/node-http-handler';
+import { unlogged } from '../../platform/aws/unlogged.ts';
 import { SECOND_MS } from '../../platform/clock/clock.ts';
 import { SettingsError } from '../../platform/config/settings.ts';
 import { mailboxText } from '../mime.ts';
-import { Channel, type Mail, type SenderStanding, type SendQuota, type SendResult } from './channel.ts';
-import { readEntry, readError, type SesReading } from './ses-results.ts';
 import {
-  type BulkPlan,
-  MAX_DESTINATIONS,
-  planSending,
-  type SesEntry,
-  type SesTemplate,
-} from './ses-template.ts';
+  Channel,
+  type Mail,
+  type MailHeader,
+  type SenderStanding,
+  type SendQuota,
+  type SendResult,
+} from './channel.ts';
+import { readEntry, readError, type SesReading } from './ses-results.ts';
+import { type BulkPlan, MAX_DESTINATIONS, planSending } from './ses-template.ts';
 
 export interface SesOptions {
   /** Applied to every mail; absent: what the identity has by default. */
@@ -168,12 +171,12 @@ export class SesChannel extends Channel {
   }
 
   /** Answers with those that are to go by themselves, because SES found fault with the request and so has taken nothing of it. */
-  async #sendBulk({ template, entries }: BulkPlan, sending: Sending): Promise<readonly Mail[]> {
+  async #sendBulk(plan: BulkPlan, sending: Sending): Promise<readonly Mail[]> {
     if (sending.signal.aborted) {
       return [];
     }
-    const readings = await this.#askBulk(template, entries, sending.signal);
-    return entries.flatMap(({ mail }, index) => {
+    const readings = await this.#askBulk(plan, sending.signal);
+    return plan.entries.flatMap(({ mail }, index) => {
       const reading = readings[index];
       if (reading?.kind === 'invalid-request') {
         return [mail];
@@ -183,13 +186,10 @@ export class SesChannel extends Channel {
     });
   }
 
-  async #askBulk(
-    template: SesTemplate,
-    entries: readonly SesEntry[],
-    signal: AbortSignal,
-  ): Promise<readonly SesReading[]> {
+  async #askBulk(plan: BulkPlan, signal: AbortSignal): Promise<readonly SesReading[]> {
+    const { entries } = plan;
     try {
-      const command = new SendBulkEmailCommand(this.#bulkRequest(template, entries));
+      const command = new SendBulkEmailCommand(this.#bulkRequest(plan));
       const { BulkEmailEntryResults: answers } = await this.#client.send(command, this.#limits(signal));
       // They come in the order of the request (SES API reference, SendBulkTemplatedEmail, of which this is the successor: Status).
       return entries.map(({ mail }, index) => readEntry(answers?.[index], mail));
@@ -242,7 +242,7 @@ export class SesChannel extends Channel {
     return { abortSignal: AbortSignal.any([signal, AbortSignal.timeout(this.#callMs)]) };
   }
 
-  #bulkRequest(template: SesTemplate, entries: readonly SesEntry[]): SendBulkEmailCommandInput {
+  #bulkRequest({ template, headers, entries }: BulkPlan): SendBulkEmailCommandInput {
     const mail = entries[0]?.mail; // sender and tags are those of the message
     return {
       FromEmailAddress: mail && mailboxText(mail.from),
@@ -253,11 +253,13 @@ export class SesChannel extends Channel {
         Template: {
           TemplateContent: { Subject: template.subject, Html: template.html, Text: template.text },
           TemplateData: '{}',
+          // To which those of an entry are added (SES API v2 reference, BulkEmailEntry: ReplacementHeaders).
+          Headers: headers.map(headerOf),
         },
       },
       BulkEmailEntries: entries.map((entry) => ({
         Destination: { ToAddresses: [entry.to] },
-        ReplacementHeaders: entry.mail.headers.map(({ name, value }) => ({ Name: name, Value: value })),
+        ReplacementHeaders: entry.headers.map(headerOf),
         ReplacementEmailContent: { ReplacementTemplate: { ReplacementTemplateData: entry.data } },
       })),
     };
@@ -286,7 +288,7 @@ function aboutMessage(results: readonly SendResult[]): readonly SendResult[] {
 function openClient({ connectMs, idleMs }: SesTimeouts): SESv2Client {
   // A TLS handshake costs more than most calls: connections are kept for a while.
   const agent = { keepAlive: true, maxSockets: SOCKETS, timeout: idleMs };
-  return new SESv2Client({
+  const client = new SESv2Client({
     maxAttempts: 1, // a call whose answer was lost may have been taken: whether it is made again is the ledger's decision
     requestHandler: new NodeHttpHandler({
       connectionTimeout: connectMs,
@@ -295,6 +297,7 @@ function openClient({ connectMs, idleMs }: SesTimeouts): SESv2Client {
       httpsAgent: agent,
     }),
   });
+  return unlogged(client);
 }
 
 /** A message key and a group's name have only characters that SES allows in a tag (SES API v2 reference, MessageTag). */
@@ -306,6 +309,10 @@ function tagsOf({ messageKey, group }: Mail): MessageTag[] {
     { Name: 'ses:feedback-id-a', Value: messageKey },
     { Name: 'ses:feedback-id-b', Value: group },
   ];
+}
+
+function headerOf({ name, value }: MailHeader): MessageHeader {
+  return { Name: name, Value: value };
 }
 
 /** The domain and those above it, down to the last with a dot in it. */

@@ -4,6 +4,7 @@ import { SQSClient } from '@aws-sdk/client-sqs';
 import { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
 import { NodeHttpHandler } from '@smithy/node-http-handler';
 import { SECOND_MS } from '../../platform/clock/clock.ts';
+import { unlogged } from '../../platform/aws/unlogged.ts';
 import type { Metrics } from '../../platform/metrics/metrics.ts';
 import type { Item } from './item.ts';
 import { SharedReads } from './shared-reads.ts';
@@ -89,6 +90,7 @@ export function openAwsClients(endpointUrl: string | undefined, metrics?: Metric
     // The queue is in the service's region. LocalStack names its queues by a host that only its own DNS knows.
     useQueueUrlAsEndpoint: false,
   });
+  [dynamo, s3, sqs].forEach(unlogged);
   if (metrics) {
     // Not the queue: a long poll takes as long as there is nothing to do.
     const options = { step: 'initialize', name: 'storeLatency' } as const;

@@ -62,16 +62,11 @@ function jsonFault(text: string): string {
   }
 }
 
-/** Level by level, without recursion. */
-function isDeeperThan(value: unknown, maxDepth: number): boolean {
-  let level = [value].filter(isObject);
-  for (let depth = 1; level.length > 0; depth += 1) {
-    if (depth > maxDepth) {
-      return true;
-    }
-    level = level.flatMap((item) => Object.values(item).filter(isObject));
-  }
-  return false;
+/** Goes no deeper itself. */
+function isDeeperThan(value: unknown, levels: number): boolean {
+  return (
+    isObject(value) && (levels === 0 || Object.values(value).some((inner) => isDeeperThan(inner, levels - 1)))
+  );
 }
 
 function isObject(value: unknown): value is object {
