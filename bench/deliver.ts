@@ -329,10 +329,9 @@ const COLUMNS: Readonly<Record<string, string>> = {
 
 const REMARKS: readonly string[] = [
   `The bars for CPU were set on a machine on which nodemailer's pool took about 400 µs (2 KB) and 1,000 µs (30 KB) for a mail; its row in the
-table says what it takes on this one. A profile of the server (\`npm run bench -- deliver --only 2048 --node=--cpu-prof\`) shows where the rest
-goes: a quarter to transactions of the ledger, of which each batch of 50 has three (claim, window, settlement) that wait for the disk; a
-fifth to writing to sockets, once for each mail, since DATA must be answered before its content goes (RFC 2920, 3.1); a tenth each to LiquidJS (for tags and
-filters; mere names do without it), to putting the mail together, to its links (two MACs, a cipher), and to collecting garbage.`,
-  `Through SES there are no sockets for each mail, and the transactions are the largest part; the AWS SDK takes some 40 µs for each recipient, because it walks all
-fifty of a request member by member. The stand-in for SES, which fills in templates and makes MIME of them, is slower than the server, which waits for it.`,
+table says what it takes on this one. Of the parts, sqlite-database is the ledger: each batch of 50 has three transactions (claim, window, settlement), which share
+commits and wait for the disk. smtp-session is writing to sockets, once for each mail, since DATA must be answered before its content goes (RFC 2920, 3.1). LiquidJS
+renders tags and filters; mere names do without it.`,
+  `Through SES there are no sockets for each mail, and the transactions are the largest part; the AWS SDK (@smithy/core) walks all fifty destinations of a request
+member by member.`,
 ];

@@ -10,6 +10,7 @@ import { numberAt, textAt } from '../test/support/json.ts';
 import { ServerProcess } from '../test/support/server-process.ts';
 import { until } from '../test/support/until.ts';
 import { atLeast, atMost, type Bench, type Measured, type Row } from './frame/bench.ts';
+import { type CpuProfile, PROFILE_COLUMNS, profiled } from './frame/cpu-profile.ts';
 import { median, quantile, round } from './frame/figures.ts';
 import { inFolder } from './frame/folder.ts';
 import { readCpuMs, readMemory } from './frame/process-usage.ts';
@@ -26,6 +27,7 @@ export const importFile: Bench = {
 };
 
 const ROWS = 1_000_000;
+const PROFILED_ROWS = 200_000;
 const CHUNK_ROWS = 1_000;
 const GROUP = 'imported';
 const ORDERS = ['none', 'by address'] as const;
@@ -62,18 +64,26 @@ async function measure(args: readonly string[]): Promise<Measured> {
       row['by'] === 'import over HTTP' ? [Number(row['rows_per_s'])] : [],
     );
     const peaks = table.map((row) => Number(row['peak_mb'] ?? 0));
+    const sample = Math.min(rows, PROFILED_ROWS);
+    const whereTimeGoes = await profiled('a row of an import, by address', async (profile) => {
+      const file = join(folder, 'sample.csv');
+      await pipeline(Readable.from(linesOf(sample, (index) => index)), createWriteStream(file));
+      await throughServer(file, join(folder, 'profiled'), { rows: sample, nodeArgs, profile });
+      return sample;
+    });
     return {
       goals: [
         atLeast('rows in a second, in the slower order', BAR_ROWS_PER_S, 'rows/s', Math.min(...rates)),
         atMost('peak of resident memory', BAR_MB, 'MB', Math.max(...peaks)),
       ],
-      tables: [{ title: `${rows} rows`, rows: table }],
+      tables: [{ title: `${rows} rows`, rows: table }, whereTimeGoes],
       plots: [],
       columns: {
         cpu_us_per_row:
           'time on a processor of the whole server, from the beginning of the upload to the end of the import',
         peak_mb: 'the most that was ever resident, by the kernel (VmHWM), the start of the server included',
         health_p99_ms: 'GET /health/live, asked four times a second while the import runs',
+        ...PROFILE_COLUMNS,
       },
     };
   });
@@ -82,9 +92,17 @@ async function measure(args: readonly string[]): Promise<Measured> {
 async function throughServer(
   file: string,
   dataDir: string,
-  { rows, nodeArgs }: { readonly rows: number; readonly nodeArgs: readonly string[] },
+  {
+    rows,
+    nodeArgs,
+    profile,
+  }: { readonly rows: number; readonly nodeArgs: readonly string[]; readonly profile?: CpuProfile },
 ): Promise<Row> {
-  await using server = await ServerProcess.start({ env: { DATA_DIR: dataDir }, nodeArgs });
+  await using server = await ServerProcess.start({
+    env: { DATA_DIR: dataDir },
+    nodeArgs: [...nodeArgs, ...(profile?.nodeArgs ?? [])],
+  });
+  profile?.begin();
   const cpuBeforeMs = await readCpuMs(server.pid);
   const startedAtMs = performance.now();
   const key = await upload(server, file);
@@ -106,6 +124,7 @@ async function throughServer(
     ASK_EVERY_MS,
   );
   const seconds = (performance.now() - startedAtMs) / 1_000;
+  profile?.end();
   const { peakBytes } = await readMemory(server.pid);
   const cpuMs = await readCpuMs(server.pid);
   await server.kill('SIGTERM'); // by which a profile is written

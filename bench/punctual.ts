@@ -5,8 +5,9 @@ import { bodyOf, untilFinished } from '../test/support/belfry-api.ts';
 import { ServerProcess } from '../test/support/server-process.ts';
 import { messageKeyOf, SinkProcess } from '../test/support/sink-process.ts';
 import { until } from '../test/support/until.ts';
-import { atMost, type Bench, type Measured, type Row } from './frame/bench.ts';
+import { atMost, type Bench, type Measured, type Row, type Table } from './frame/bench.ts';
 import { copyRows, keyOfCopy } from './frame/copies.ts';
+import { type CpuProfile, PROFILE_COLUMNS, profiled } from './frame/cpu-profile.ts';
 import { alternate, columnsOf, median, quantile, round, spreadOf } from './frame/figures.ts';
 import { inFolder } from './frame/folder.ts';
 import { readCpuMs } from './frame/process-usage.ts';
@@ -29,6 +30,7 @@ const MANY = 100_000;
 const PAIRS = 5;
 const PROBES = 30;
 const AT_ONCE = 10_000;
+const PROFILED_AT_ONCE = 3_000;
 const ROUNDS = 3;
 
 const GROUP = 'later';
@@ -80,11 +82,16 @@ async function measure(args: readonly string[]): Promise<Measured> {
     for (let turn = 1; turn <= Math.min(pairs, ROUNDS); turn += 1) {
       rushes.push(await rush(join(folder, `rush-${turn}`), atOnce, nodeArgs));
     }
-    return measuredOf(few, many, rushes);
+    const whereTimeGoes = await profiled('a message of many due at once', async (profile) => {
+      const count = Math.min(atOnce, PROFILED_AT_ONCE);
+      await rush(join(folder, 'profiled'), count, nodeArgs, profile);
+      return count;
+    });
+    return measuredOf(few, many, rushes, whereTimeGoes);
   });
 }
 
-function measuredOf(few: Lateness, many: Lateness, rushes: readonly Rush[]): Measured {
+function measuredOf(few: Lateness, many: Lateness, rushes: readonly Rush[], whereTimeGoes: Table): Measured {
   const lastMs = spreadOf(rushes.map((one) => one.lastMs));
   const overtakenMs = spreadOf(rushes.map((one) => one.overtakenMs));
   const messages = rushes[0]?.messages ?? 0;
@@ -114,6 +121,7 @@ function measuredOf(few: Lateness, many: Lateness, rushes: readonly Rush[]): Mea
           },
         ],
       },
+      whereTimeGoes,
     ],
     plots: [
       {
@@ -134,13 +142,13 @@ function measuredOf(few: Lateness, many: Lateness, rushes: readonly Rush[]): Mea
       last_ms: 'from the time at which the first was due until the last had arrived',
       overtaken_ms: 'the most by which a message was due before another that arrived earlier',
       cpu_us: 'microseconds of processor time of the server for each message, from claim to record',
+      ...PROFILE_COLUMNS,
     },
     remarks: [
       `Median of arrival, many against few in the future: ${round(median(many.arrivedMs) / median(few.arrivedMs), 2)} ×.`,
       `The latest of each server is its first: the first connection to the sink, and code that has not run before.`,
-      `Where the time of many at once goes: a profile of 3,000 (1.8 ms of processor time each, under the profiler) has 0.4 ms in commits (seven writes a
-message, some nine to a commit), 0.6 ms in SQLite's statements, the rest in making the mail, SMTP and JavaScript around them. It is one process
-on one core, and it is that core which is full.`,
+      `Of many at once, each has seven writes to the ledger (claim, cut, rest, findings; claim, window, settlement of its only batch), which share commits, and some
+twenty reads: that, sqlite-database, is the larger half. It is one process on one core, and it is that core which is full.`,
     ],
   };
 }
@@ -190,20 +198,30 @@ interface Rush {
 }
 
 /** Many messages, each of a group of its own, come due within one second. */
-async function rush(dataDir: string, count: number, nodeArgs: readonly string[]): Promise<Rush> {
+async function rush(
+  dataDir: string,
+  count: number,
+  nodeArgs: readonly string[],
+  profile?: CpuProfile,
+): Promise<Rush> {
   await using sink = await SinkProcess.start({ record: `${dataDir}.ndjson` });
   const env = { DATA_DIR: dataDir, SMTP_URL: sink.url };
   const firstAtMs = Temporal.Now.instant().epochMilliseconds + AT_ONCE_AHEAD_MS + count;
   const dueAtMs = await prepareRush(env, firstAtMs, count);
-  await using server = await ServerProcess.start({ env, nodeArgs });
+  await using server = await ServerProcess.start({
+    env,
+    nodeArgs: [...nodeArgs, ...(profile?.nodeArgs ?? [])],
+  });
   const leftMs = firstAtMs - Temporal.Now.instant().epochMilliseconds;
   if (leftMs < WARM_UP_MS) {
     throw new Error('It took too long to prepare: the messages would be due before the server is warm.');
   }
   await delay(leftMs - SECOND_MS);
   const cpuBeforeMs = await readCpuMs(server.pid);
+  profile?.begin();
   await delay(SECOND_MS + BAR.allMs); // asks nothing meanwhile
   const arrivals = await untilAllArrived(sink, dueAtMs, count);
+  profile?.end();
   const cpuMs = (await readCpuMs(server.pid)) - cpuBeforeMs;
   await server.kill('SIGTERM');
   return {

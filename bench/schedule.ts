@@ -73,11 +73,10 @@ interface Found {
   readonly remark: string;
 }
 
-const WHERE_EMBEDDED_SPENDS = `Where the time of a request goes on the embedded engine, by profiles of the server (\`--node='--cpu-prof'\`): a fifth
-is SQLite, two rows and their indexes and the share of a commit; a quarter is Node's HTTP server and Fastify, which is all that Fastify alone has;
-a tenth each are the log line of the request with its context, and garbage collection with V8 itself. The third that is left lies in thin layers:
-guard, pipes and handler of Nest, the rules of the body, the time, the seal, findings and tags of the content, the answer. None of them is large enough
-that half of Fastify's rate could be had by mending it.`;
+const WHERE_EMBEDDED_SPENDS = `On the embedded engine the largest part of a request is SQLite: two rows with their indexes, and a share of a commit that waits for
+the disk. Next come Fastify and Node's HTTP server, which is all that Fastify alone has. What is left lies in many thin layers: guard, pipes and handler of Nest,
+the rules of the body, the time, seal, findings and tags of the content, the log line, the answer. No one of them is large enough that half of Fastify's
+rate could be had by mending it.`;
 
 async function measure(args: readonly string[]): Promise<Measured> {
   const { values } = parseArgs({

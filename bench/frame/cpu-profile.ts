@@ -1,5 +1,4 @@
-import { access, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
-import { SourceMap, type SourceMapPayload } from 'node:module';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -32,6 +31,12 @@ interface Place {
   readonly columnNumber: number;
 }
 
+/** A module of those that a file of the build is made of, and where it begins. */
+interface Module {
+  readonly line: number;
+  readonly name: string;
+}
+
 const NS_PER_US = 1_000n;
 const IDLE = '(idle)';
 const NAMES: Readonly<Record<string, string>> = {
@@ -39,6 +44,8 @@ const NAMES: Readonly<Record<string, string>> = {
   '(program)': 'V8 itself',
 };
 const NODE = 'Node itself';
+// The build has such a line before each module.
+const MODULE_PATTERN = /^\/\/ ((?:src|node_modules)\/\S+)$/;
 // What is less is told together.
 const LEAST_SHARE = 0.02;
 
@@ -139,13 +146,13 @@ export class CpuProfile {
 async function partsOf({ nodes }: Profile): Promise<ReadonlyMap<number, string>> {
   const parents = new Map(nodes.flatMap(({ id, children = [] }) => children.map((child) => [child, id])));
   const byId = new Map(nodes.map((node) => [node.id, node]));
-  const maps = await sourceMapsOf(nodes);
+  const modules = await modulesOf(nodes);
   const parts = new Map<number, string>();
   for (const { id, callFrame } of nodes) {
     let part: string | undefined;
     for (let at: number | undefined = id; at !== undefined && part === undefined; at = parents.get(at)) {
       const place = byId.get(at)?.callFrame;
-      part = place && partNamed(sourceOf(place, maps));
+      part = place && partNamed(sourceOf(place, modules));
     }
     const { functionName } = callFrame;
     parts.set(id, functionName === IDLE ? IDLE : (part ?? NAMES[functionName] ?? NODE));
@@ -153,31 +160,31 @@ async function partsOf({ nodes }: Profile): Promise<ReadonlyMap<number, string>>
   return parts;
 }
 
-async function sourceMapsOf(nodes: readonly ProfileNode[]): Promise<ReadonlyMap<string, SourceMap>> {
-  const maps = new Map<string, SourceMap>();
-  for (const url of new Set(nodes.map(({ callFrame }) => callFrame.url))) {
-    if (url.startsWith('file:') && !url.includes('/node_modules/')) {
-      const path = `${fileURLToPath(url)}.map`;
-      try {
-        await access(path);
-      } catch {
-        continue; // written by hand
-      }
-      maps.set(url, new SourceMap(await readJson(path, isSourceMap)));
-    }
-  }
-  return maps;
+async function modulesOf(nodes: readonly ProfileNode[]): Promise<ReadonlyMap<string, readonly Module[]>> {
+  const urls = new Set(nodes.map(({ callFrame }) => callFrame.url).filter((url) => url.includes('/dist/')));
+  const found = await Promise.all(
+    urls.values().map(async (url) => [url, await readModules(fileURLToPath(url))] as const),
+  );
+  return new Map(found);
 }
 
-function sourceOf({ url, lineNumber, columnNumber }: Place, maps: ReadonlyMap<string, SourceMap>): string {
-  const entry = maps.get(url)?.findEntry(lineNumber, columnNumber);
-  return entry && 'originalSource' in entry ? entry.originalSource : url;
+/** In the order of the file. */
+async function readModules(path: string): Promise<readonly Module[]> {
+  const lines = (await readFile(path, 'utf8')).split('\n');
+  return lines.flatMap((line, number): Module[] => {
+    const [, name] = MODULE_PATTERN.exec(line) ?? [];
+    return name === undefined ? [] : [{ line: number, name }];
+  });
+}
+
+function sourceOf({ url, lineNumber }: Place, modules: ReadonlyMap<string, readonly Module[]>): string {
+  return modules.get(url)?.findLast(({ line }) => line < lineNumber)?.name ?? url;
 }
 
 /** A package, or a file of Belfry; absent for what is neither. */
 function partNamed(source: string): string | undefined {
   const [, inPackage] = /^.*\/?node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(source) ?? [];
-  const [, inBelfry] = /\/(?:src|dist)\/(.+?)\.[jt]s$/.exec(source) ?? [];
+  const [, inBelfry] = /^src\/(.+)\.ts$/.exec(source) ?? [];
   return inPackage ?? (inBelfry === undefined ? undefined : `Belfry: ${inBelfry}`);
 }
 
@@ -191,10 +198,6 @@ async function readJson<Value>(path: string, isRight: (value: unknown) => value 
 
 function isProfile(value: unknown): value is Profile {
   return isObject(value) && 'nodes' in value && 'samples' in value && 'timeDeltas' in value;
-}
-
-function isSourceMap(value: unknown): value is SourceMapPayload {
-  return isObject(value) && 'mappings' in value && 'sources' in value;
 }
 
 function partition<Item>(
