@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 // Tests that start the server, or a command, as it is shipped, and so need it built.
 const PROCESS_TESTS = [
@@ -21,9 +22,34 @@ const LOCALSTACK_WORKERS = 3;
 // It has the same cores as everything else on the machine, so that a test of a second may take ten.
 const LOCALSTACK_LIMIT_MS = 60_000;
 
+// The longest first, so that no worker is left alone with one at the end.
+const LONG_ON_LOCALSTACK = [
+  'stack',
+  'delivery-store.contract',
+  'store-faults-delivery',
+  'processes',
+  'same-answers',
+  'waves',
+  'store-faults-api',
+  'message-store.contract',
+].map((name) => `test/localstack/${name}.spec.ts`);
+
+/** Vitest, where it has not run them before, takes the length of a file for its duration: of a few lines that call a suite it thinks little. */
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const rank = ({ moduleId }: TestSpecification): number => {
+      const place = LONG_ON_LOCALSTACK.findIndex((path) => moduleId.endsWith(path));
+      return place === -1 ? LONG_ON_LOCALSTACK.length : place;
+    };
+    return (await super.sort(files)).toSorted((a, b) => rank(a) - rank(b));
+  }
+}
+
 export default defineConfig({
   test: {
+    sequence: { sequencer: LongestFirst },
     pool: 'forks',
+    maxWorkers: '100%', // by default one core is left out, which on two is half of them
     testTimeout: 20_000,
     hookTimeout: 30_000,
     provide: { engine: 'embedded' },

@@ -2,6 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { build } from 'rolldown';
+import settings from '../rolldown.config.ts';
 import { Child } from '../test/support/child.ts';
 import { type JsonObject, numberAt, objectIn } from '../test/support/json.ts';
 import { atMost, type Bench, type Goal, type Measured, type Plot, type Row } from './frame/bench.ts';
@@ -31,7 +33,9 @@ const BAR = 1.2;
 const GROUP = 'later';
 const HOUR_MS = 3_600_000;
 const LIMIT_MS = 600_000;
-const PROCESSES = new URL('./processes/', import.meta.url);
+const PROCESSES = ['scan-sqlite', 'scan-dynamo'];
+// Within dist, so that they find the packages that the build leaves where they are.
+const BUILT = fileURLToPath(new URL('../dist/bench/', import.meta.url));
 
 interface Scans {
   readonly messages: number;
@@ -66,6 +70,7 @@ async function measure(args: readonly string[]): Promise<Measured> {
     fillSeconds: Number(values['fill-seconds']),
   };
   const endpoint = process.env['AWS_ENDPOINT_URL'];
+  await buildProcesses();
   const compared = [await onEmbedded(plan), ...(endpoint === undefined ? [] : [await onAws(plan, endpoint)])];
   return {
     goals: compared.flatMap(goalsOf),
@@ -90,6 +95,14 @@ interface Plan {
   readonly pairs: number;
   readonly scans: number;
   readonly fillSeconds: number;
+}
+
+/** As the server is built: Node cannot read sources with decorators. */
+async function buildProcesses(): Promise<void> {
+  const input = Object.fromEntries(
+    PROCESSES.map((name) => [name, fileURLToPath(new URL(`./processes/${name}.js`, import.meta.url))]),
+  );
+  await build({ ...settings, input, output: { ...settings.output, dir: BUILT } });
 }
 
 async function onEmbedded({ messages, pairs, scans }: Plan): Promise<Compared> {
@@ -156,7 +169,7 @@ async function run(
   args: readonly string[],
   env: Readonly<Record<string, string>>,
 ): Promise<JsonObject> {
-  await using child = new Child({ args: [fileURLToPath(new URL(file, PROCESSES)), ...args], env });
+  await using child = new Child({ args: [join(BUILT, file), ...args], env });
   return await child.untilLine(file, LIMIT_MS, objectIn);
 }
 

@@ -6,6 +6,7 @@
  *   npm run test:chaos -- --runs 100 --first-seed 1     CHAOS_RUNS, CHAOS_FIRST_SEED
  *   npm run test:chaos -- --engine embedded             only seeds whose plan is on that engine: without Docker
  *   npm run test:chaos -- --seed 123 --keep             keeps what is known of a run that went well, too
+ *   npm run test:chaos -- --runs 6 --at-once 2          two side by side: most of a run is waiting
  *
  * A command of its own rather than a project of vitest: it takes options, a run has no time limit that a seed would have to fit into,
  * and its numbers are what is wanted of it. Ends with 0 only if the checker found nothing in any run.
@@ -24,6 +25,7 @@ const { values: options } = parseArgs({
     'first-seed': { type: 'string', default: process.env['CHAOS_FIRST_SEED'] ?? '' },
     engine: { type: 'string', default: '' },
     keep: { type: 'boolean', default: false },
+    'at-once': { type: 'string', default: '1' },
   },
 });
 
@@ -36,23 +38,29 @@ const stopLocalStack = plans.some(({ engine }) => engine === 'aws')
   : async (): Promise<void> => undefined;
 try {
   const outcomes: Outcome[] = [];
-  for (const plan of plans) {
-    say(`CHAOS_SEED=${plan.seed} is ${plan.engine}, ${plan.processes.map(({ roles }) => roles).join(' + ')}`);
-    try {
-      const outcome = await runPlan(plan, options.keep ? 'all' : 'faults');
-      outcomes.push(outcome);
-      report(outcome);
-    } catch (error) {
-      say(`  ${inspect(error)}`);
-      process.exitCode = 1;
-    }
-  }
+  const left = plans.values();
+  await Promise.all(Array.from({ length: Number(options['at-once']) }, () => runAll(left, outcomes)));
   say(summaryOf(outcomes));
   if (outcomes.some(({ faults }) => faults.length > 0)) {
     process.exitCode = 1;
   }
 } finally {
   await stopLocalStack();
+}
+
+/** One after another. */
+async function runAll(left: Iterable<Plan>, outcomes: Outcome[]): Promise<void> {
+  for (const plan of left) {
+    say(`CHAOS_SEED=${plan.seed} is ${plan.engine}, ${plan.processes.map(({ roles }) => roles).join(' + ')}`);
+    try {
+      const outcome = await runPlan(plan, options.keep ? 'all' : 'faults');
+      outcomes.push(outcome);
+      report(outcome);
+    } catch (error) {
+      say(`CHAOS_SEED=${plan.seed}: ${inspect(error)}`);
+      process.exitCode = 1;
+    }
+  }
 }
 
 function drawPlans(): readonly Plan[] {

@@ -21,6 +21,11 @@ const SILENT_LOG = new Log({ debug: ignore, info: ignore, warn: ignore, error: i
 
 /** The engine `aws`, on tables, a bucket and a queue of its own at AWS_ENDPOINT_URL; it removes them when it is closed. */
 export async function openAws(): Promise<Engine> {
+  return openAwsOn(await openAwsGround({ hasQueues: true }));
+}
+
+/** The same without a queue: nothing is there where its work queue would be. */
+export async function openAwsStores(): Promise<Engine> {
   return openAwsOn(await openAwsGround());
 }
 

@@ -33,6 +33,11 @@ export function describeDeliveryFlow(openEngine: OpenEngine): void {
       belfry = new Belfry(engine, belfry.channel, env);
     }
 
+    /** Passes so long at one stroke: a process that was lost has left its timers behind, and would renew what it holds all the time. */
+    function jump(ms: number): void {
+      engine.clock.set(plusMs(engine.clock.now(), ms));
+    }
+
     describe('a message that is due', () => {
       it('reaches every subscriber of the group once, in batches of fifty', async () => {
         const everybody = addresses(120);
@@ -583,7 +588,7 @@ export function describeDeliveryFlow(openEngine: OpenEngine): void {
       async function runForADay(): Promise<void> {
         for (let hour = 0; hour < 24; hour += 1) {
           await belfry.runOnce();
-          engine.clock.advance(HOUR_MS);
+          jump(HOUR_MS);
         }
       }
 
@@ -859,11 +864,11 @@ export function describeDeliveryFlow(openEngine: OpenEngine): void {
         revive();
         restart();
         for (let round = 0; round < 4; round += 1) {
-          engine.clock.advance(LEASE_MS + SECOND_MS);
+          jump(LEASE_MS + SECOND_MS);
           await belfry.runOnce();
         }
         // A pointer that was taken and not worked comes out of the queue again by the queue's own clock; by this one, within the hour.
-        engine.clock.advance(HOUR_MS);
+        jump(HOUR_MS);
         await belfry.runOnce();
       }
 

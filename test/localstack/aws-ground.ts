@@ -16,15 +16,23 @@ import {
 } from '../../src/engines/aws/queue-definitions.ts';
 import { DeadLetterQueuePart, QueuePart } from '../../src/engines/aws/queue-part.ts';
 import type { Environment } from '../../src/platform/config/settings.ts';
+import { Written } from './written.ts';
 
 /*
  * Each test is on tables, a bucket and queues that hold nothing yet and that nobody else uses meanwhile.
  *
  * Making four tables and removing them again costs LocalStack 0.2 s of its processor, most of what a test of a store costs at all.
- * Emptying them costs a quarter of that. So whoever is done leaves tables and bucket empty to the next test of the same file,
- * and the file removes them when it ends. Queues are new each time: what a test has taken from one and not acknowledged
- * would come out again in the next test.
+ * Emptying them costs a quarter of that, and a few milliseconds where it is known what was written. So whoever is done leaves tables
+ * and bucket empty to the next test of the same file, and the file removes them when it ends. Queues are new each time: what a test
+ * has taken from one and not acknowledged would come out again in the next test.
  */
+
+export interface GroundPlan {
+  /** Otherwise nothing is at the URL of its work queue: most stores have nothing to do with one, and SQS need not be asked. */
+  readonly hasQueues?: boolean;
+  /** Servers with clients of their own write to it too, so that one has to look through it for what they wrote. */
+  readonly isForServers?: boolean;
+}
 
 /** Clients, and tables, bucket and queues, at the endpoint of the environment. */
 export interface AwsGround {
@@ -39,7 +47,7 @@ export interface AwsGround {
 }
 
 /** Tables and a bucket, on which one ground may follow another. */
-export type Lot = Omit<InfrastructurePlan, 'workQueueName'>;
+type Lot = Omit<InfrastructurePlan, 'workQueueName'>;
 
 // Emptying tables of more than that costs as much as making others.
 const MOST_ITEMS_TO_REMOVE = 1_000;
@@ -49,18 +57,25 @@ const ITEMS_PER_WRITE = 25;
 /** Empty, and nobody is on them. */
 const idleLots: Lot[] = [];
 
-export async function openAwsGround(): Promise<AwsGround> {
+export async function openAwsGround(plan: GroundPlan = {}): Promise<AwsGround> {
   const endpointUrl = process.env['AWS_ENDPOINT_URL'];
   const clients = openAwsClients(endpointUrl);
   const workQueueName = `${aName()}-work`;
   const idle = idleLots.pop();
   const lot = idle ?? aLot();
-  const workQueueUrl = await (idle
-    ? makeQueues(clients, workQueueName)
-    : makeEverything(clients, { ...lot, workQueueName }));
+  let hasQueues = idle === undefined || plan.hasQueues === true;
+  const workQueueUrl = await openQueues(clients, workQueueName, { lot, isNew: !idle, hasQueues });
+  const names = new AwsNames({ ...lot, workQueueUrl });
+  const written = new Written(clients, names);
+  const removeOwnQueues = async (own: AwsClients): Promise<void> => {
+    if (hasQueues) {
+      hasQueues = false;
+      await removeQueues(own, workQueueName);
+    }
+  };
   return {
     clients,
-    names: new AwsNames({ ...lot, workQueueUrl }),
+    names,
     env: {
       ENGINE: 'aws',
       TABLE_PREFIX: lot.tablePrefix,
@@ -68,12 +83,12 @@ export async function openAwsGround(): Promise<AwsGround> {
       WORK_QUEUE_URL: workQueueUrl,
       AWS_ENDPOINT_URL: endpointUrl,
     },
-    removeQueues: () => withClients((own) => removeQueues(own, workQueueName)),
+    removeQueues: () => withClients(removeOwnQueues),
     close: async () => {
       clients.close();
       await withClients(async (own) => {
-        await removeQueues(own, workQueueName);
-        if (await clear(own, lot)) {
+        await removeOwnQueues(own);
+        if (await (plan.isForServers === true ? clear(own, lot) : clearWritten(own, written))) {
           idleLots.push(lot);
         } else {
           await removeLot(own, lot);
@@ -99,9 +114,24 @@ function aName(): string {
   return `test-${randomBytes(4).toString('hex')}`;
 }
 
-async function makeEverything(clients: AwsClients, plan: InfrastructurePlan): Promise<string> {
-  const { workQueueUrl } = await createInfrastructure(clients, plan);
-  return workQueueUrl;
+interface QueuesPlan {
+  readonly lot: Lot;
+  /** Tables and bucket are still to be made. */
+  readonly isNew: boolean;
+  readonly hasQueues: boolean;
+}
+
+/** The URL of the work queue. */
+async function openQueues(
+  clients: AwsClients,
+  workQueueName: string,
+  { lot, isNew, hasQueues }: QueuesPlan,
+): Promise<string> {
+  if (isNew) {
+    const { workQueueUrl } = await createInfrastructure(clients, { ...lot, workQueueName });
+    return workQueueUrl;
+  }
+  return hasQueues ? makeQueues(clients, workQueueName) : `https://sqs.invalid/000000000000/${workQueueName}`;
 }
 
 async function makeQueues({ sqs }: AwsClients, name: string): Promise<string> {
@@ -122,8 +152,13 @@ async function withClients(work: (clients: AwsClients) => Promise<void>): Promis
   }
 }
 
+/** True where nothing is left; false where that would cost more than tables anew. */
+export async function clearWritten(clients: AwsClients, written: Written): Promise<boolean> {
+  return written.itemCount <= MOST_ITEMS_TO_REMOVE && written.remove(clients);
+}
+
 /** True where it is empty now; false where a test has left too much in it, or has removed some of it. */
-export async function clear(clients: AwsClients, { tablePrefix, contentBucket }: Lot): Promise<boolean> {
+async function clear(clients: AwsClients, { tablePrefix, contentBucket }: Lot): Promise<boolean> {
   const names = tableNames(tablePrefix);
   const cleared = await Promise.all([
     clearBucket(clients, contentBucket),

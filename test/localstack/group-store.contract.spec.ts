@@ -1,7 +1,7 @@
 import { describe } from 'vitest';
 import { describeGroupStore } from '../contract/group-store.contract.ts';
-import { openAws } from '../contract/open-aws.ts';
+import { openAwsStores } from '../contract/open-aws.ts';
 
 describe('the engine aws', () => {
-  describeGroupStore(openAws);
+  describeGroupStore(openAwsStores);
 });

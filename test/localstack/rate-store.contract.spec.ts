@@ -1,7 +1,7 @@
 import { describe } from 'vitest';
-import { openAws } from '../contract/open-aws.ts';
+import { openAwsStores } from '../contract/open-aws.ts';
 import { describeRateStore } from '../contract/rate-store.contract.ts';
 
 describe('the engine aws', () => {
-  describeRateStore(openAws);
+  describeRateStore(openAwsStores);
 });

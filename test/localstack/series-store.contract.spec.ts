@@ -1,7 +1,7 @@
 import { describe } from 'vitest';
-import { openAws } from '../contract/open-aws.ts';
+import { openAwsStores } from '../contract/open-aws.ts';
 import { describeSeriesStore } from '../contract/series-store.contract.ts';
 
 describe('the engine aws', () => {
-  describeSeriesStore(openAws);
+  describeSeriesStore(openAwsStores);
 });

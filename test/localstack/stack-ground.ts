@@ -8,8 +8,9 @@ import { AwsNames } from '../../src/engines/aws/aws-names.ts';
 import type { InfrastructurePlan } from '../../src/engines/aws/create-infrastructure.ts';
 import { newStack } from '../infra/synthesise.ts';
 import { at, isObject, type JsonObject } from '../support/json.ts';
-import { type AwsGround, clear, removeLot, removeQueues } from './aws-ground.ts';
+import { type AwsGround, clearWritten, removeLot, removeQueues } from './aws-ground.ts';
 import { type CloudFormationTemplate, createStack, deleteStack } from './cloudformation.ts';
+import { Written } from './written.ts';
 
 type Ground = Pick<AwsGround, 'clients' | 'names' | 'close'>;
 
@@ -91,6 +92,7 @@ async function openOn(plan: InfrastructurePlan, { workQueueUrl: original }: AwsN
   const clients = openAwsClients(process.env['AWS_ENDPOINT_URL']);
   const workQueueName = `${plan.workQueueName}-${randomBytes(4).toString('hex')}`;
   const workQueueUrl = await copyQueue(clients, original, workQueueName);
+  const written = new Written(clients, new AwsNames({ ...plan, workQueueUrl }));
   return {
     clients,
     names: new AwsNames({ ...plan, workQueueUrl }),
@@ -98,7 +100,7 @@ async function openOn(plan: InfrastructurePlan, { workQueueUrl: original }: AwsN
       clients.close();
       const own = openAwsClients(process.env['AWS_ENDPOINT_URL']); // no test has tampered with these
       await own.sqs.send(new DeleteQueueCommand({ QueueUrl: workQueueUrl }));
-      const isEmpty = await clear(own, plan);
+      const isEmpty = await clearWritten(own, written);
       own.close();
       if (!isEmpty) {
         throw new Error('A test has left more in it than is removed between two.');

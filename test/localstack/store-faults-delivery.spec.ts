@@ -19,10 +19,12 @@ const MAILS_BEFORE = 50;
 // It takes half a minute where nothing else runs.
 const PATIENCE_MS = 150_000;
 const TEST_LIMIT_MS = 2 * PATIENCE_MS;
-// While nothing can be done time goes by twenty times as fast as it does; afterwards more slowly, so that a lease lasts for what is done.
+// While nothing can be done time goes by twenty times as fast as it does; afterwards half as fast, so that a lease lasts for what is done,
+// and in larger steps, because each of them has LocalStack asked for what is due.
 const IDLE_STEP_MS = SECOND_MS;
-const STEP_MS = SECOND_MS / 4;
-const STEP_EVERY_MS = 50;
+const IDLE_STEP_EVERY_MS = 50;
+const STEP_MS = 2 * SECOND_MS;
+const STEP_EVERY_MS = 200;
 // A look for what is due every second, a poll of the queue every second, and what the SDK tries for each of them.
 const REQUESTS_A_MINUTE = 60 * 10;
 
@@ -93,7 +95,7 @@ async function aMinuteOf(fault: Fault, part: Choice = {}): Promise<number> {
       clock.advance(IDLE_STEP_MS);
       return isReached(end, clock.now()) ? end : undefined;
     },
-    STEP_EVERY_MS,
+    IDLE_STEP_EVERY_MS,
   );
   const requestCount = proxy.seen.length - countBefore;
   proxy.mend();

@@ -1,7 +1,7 @@
 import { describe } from 'vitest';
 import { describeSuppressionStore } from '../contract/suppression-store.contract.ts';
-import { openAws } from '../contract/open-aws.ts';
+import { openAwsStores } from '../contract/open-aws.ts';
 
 describe('the engine aws', () => {
-  describeSuppressionStore(openAws);
+  describeSuppressionStore(openAwsStores);
 });

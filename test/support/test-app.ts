@@ -122,7 +122,7 @@ async function openState(engine: EngineName): Promise<State> {
       return { env: {}, interrupt: async () => undefined, remove: async () => undefined };
     case 'aws': {
       const { openAwsGround } = await import('../localstack/aws-ground.ts'); // the SDK is read where it is needed
-      const ground = await openAwsGround();
+      const ground = await openAwsGround({ hasQueues: true, isForServers: true });
       return {
         env: { ...ground.env, SIGNING_SECRET },
         interrupt: () => ground.removeQueues(),
