@@ -25,7 +25,7 @@ class SubscriberKeyPipe implements PipeTransform<string, SubscriberKey> {
 /** For the documentation of paths that name a group. */
 export const GROUP_PARAM_DOCS = {
   name: 'group',
-  description: 'Its name; upper case is read as lower case.',
+  description: 'Its name, which cannot be v1; upper case is read as lower case.',
   schema: { type: 'string', pattern: '^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$', example: 'serverless' },
 };
 

@@ -1,18 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { HttpAdapterHost } from '@nestjs/core';
-import { Links } from '../consent/links.ts';
-import { BeginSignal } from '../delivery/begin-signal.ts';
-import { BatchWorker } from '../delivery/batch-worker.ts';
-import { Brake } from '../delivery/brake.ts';
+import { deliverByHand } from '../delivery/by-hand.ts';
 import type { Mail } from '../delivery/channels/channel.ts';
-import { DeliveryMetrics } from '../delivery/delivery-metrics.ts';
-import { Dispatcher } from '../delivery/dispatcher.ts';
-import { DueScanner } from '../delivery/due-scanner.ts';
-import { MailMakers } from '../delivery/mail-maker.ts';
-import { MessageStopper } from '../delivery/message-stopper.ts';
+import type { DueScanner } from '../delivery/due-scanner.ts';
 import { type PacedBatch, Pacer, type Turn } from '../delivery/rate/pacer.ts';
-import { ReturnPaths } from '../delivery/return-paths.ts';
-import { Worker } from '../delivery/worker.ts';
+import type { Worker } from '../delivery/worker.ts';
 import { SqliteDeliveryStore } from '../engines/sqlite/delivery-store.ts';
 import { endLeases } from '../engines/sqlite/end-leases.ts';
 import { SqliteGroupStore } from '../engines/sqlite/group-store.ts';
@@ -26,19 +17,9 @@ import { SqliteWorkQueue } from '../engines/sqlite/work-queue.ts';
 import type { GroupName } from '../groups/group.ts';
 import { isReached, plusMs, SECOND_MS } from '../platform/clock/clock.ts';
 import type { Settings } from '../platform/config/settings.ts';
-import { PublicUrl } from '../platform/http/public-url.ts';
 import { SigningKey } from '../platform/http/signing-key.ts';
-import { Shutdown } from '../platform/lifecycle/shutdown.ts';
 import { Log, type LogFields } from '../platform/logging/log.ts';
-import { Metrics } from '../platform/metrics/metrics.ts';
-import { Tracing } from '../platform/tracing/tracing.ts';
 import type { MessageKey } from '../schedule/message.ts';
-import { Suppressor } from '../groups/suppressor.ts';
-import { Suppressions } from '../groups/suppressions.ts';
-import { Planner } from '../schedule/planner.ts';
-import { ScheduleService } from '../schedule/schedule.service.ts';
-import { SeriesService } from '../schedule/series.service.ts';
-import { WakeSignal } from '../schedule/wake-signal.ts';
 import { systemZoneRules } from '../schedule/zone-rules.ts';
 import { DrivenClock } from './driven-clock.ts';
 import { NotingChannel } from './noting-channel.ts';
@@ -90,74 +71,32 @@ export class Simulation {
     const database = new SqliteDatabase(path);
     const hear = (fields: object, event: string): void => this.#hear(event, { ...fields });
     const log = new Log({ debug: ignore, info: ignore, warn: hear, error: hear });
-    const groups = new SqliteGroupStore(database, clock);
-    const subscribers = new SqliteSubscriberStore(database);
     const messages = new SqliteMessageStore(database);
-    const deliveries = new SqliteDeliveryStore(database);
-    const queue = new SqliteWorkQueue(database, clock);
-    const channel = new NotingChannel((mail) => this.#note(mail));
-    const wakes = new WakeSignal();
-    const metrics = new DeliveryMetrics(new Metrics());
-    const tracing = new Tracing(undefined);
-    const shutdown = new Shutdown(clock, settings, log);
-    const planner = new Planner(groups, subscribers);
-    const rules = systemZoneRules;
-    const schedule = new ScheduleService(messages, groups, planner, wakes, tracing, rules, clock, settings);
-    const seriesStore = new SqliteSeriesStore(database);
-    const series = new SeriesService(seriesStore, messages, schedule, wakes, rules, clock, settings);
-    const dispatcher = new Dispatcher(
-      messages,
-      deliveries,
-      subscribers,
-      queue,
-      tracing,
-      shutdown,
+    const { scanner, worker } = deliverByHand({
+      stores: {
+        groups: new SqliteGroupStore(database, clock),
+        subscribers: new SqliteSubscriberStore(database),
+        suppressions: new SqliteSuppressionStore(database),
+        messages,
+        series: new SqliteSeriesStore(database),
+        deliveries: new SqliteDeliveryStore(database),
+        queue: new SqliteWorkQueue(database, clock),
+        rates: new SqliteRateStore(database),
+      },
+      channel: new NotingChannel((mail) => this.#note(mail)),
+      pacer: Unpaced,
+      // Nobody ever sees its links, and whoever was erased is in no group.
+      key: new SigningKey(randomBytes(KEY_BYTES)),
+      rules: systemZoneRules,
       clock,
       settings,
       log,
-    );
-    const stopper = new MessageStopper(messages, log);
-    // Nobody ever sees its links, and whoever was erased is in no group.
-    const key = new SigningKey(randomBytes(KEY_BYTES));
-    const suppressions = new Suppressions(new SqliteSuppressionStore(database), key);
-    const links = new Links(key, new PublicUrl(settings, new HttpAdapterHost()));
-    const batchWorker = new BatchWorker(
-      messages,
-      deliveries,
-      subscribers,
-      suppressions,
-      new Suppressor(subscribers, suppressions, clock),
-      groups,
-      queue,
-      channel,
-      new MailMakers(messages, groups, links, new ReturnPaths(key, settings), settings),
-      stopper,
-      new Brake(stopper, metrics, settings),
-      new Unpaced(new SqliteRateStore(database), groups, channel, shutdown, clock, settings, log),
-      metrics,
-      tracing,
-      shutdown,
-      clock,
-      settings,
-      log,
-    );
+    });
     this.#clock = clock;
     this.#database = database;
     this.#messages = messages;
-    this.#scanner = new DueScanner(
-      messages,
-      series,
-      planner,
-      rules,
-      dispatcher,
-      wakes,
-      new BeginSignal(),
-      metrics,
-      clock,
-      settings,
-      log,
-    );
-    this.#worker = new Worker(queue, batchWorker, shutdown, clock, log);
+    this.#scanner = scanner;
+    this.#worker = worker;
   }
 
   /** Does all that is due before `to`, and says what of it is at `from` and later. */

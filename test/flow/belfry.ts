@@ -1,41 +1,28 @@
 import { randomUUID } from 'node:crypto';
-import { HttpAdapterHost } from '@nestjs/core';
 import pino from 'pino';
-import { Links } from '../../src/consent/links.ts';
-import { BeginSignal } from '../../src/delivery/begin-signal.ts';
-import { BatchWorker } from '../../src/delivery/batch-worker.ts';
-import { Brake } from '../../src/delivery/brake.ts';
-import { ReturnPaths } from '../../src/delivery/return-paths.ts';
+import { type DeliveryByHand, deliverByHand } from '../../src/delivery/by-hand.ts';
+import type { Brake } from '../../src/delivery/brake.ts';
 import {
   Channel,
   type ChannelName,
   type Mail,
   type SendResult,
 } from '../../src/delivery/channels/channel.ts';
-import { DeliveryMetrics } from '../../src/delivery/delivery-metrics.ts';
-import { Dispatcher } from '../../src/delivery/dispatcher.ts';
-import { DueScanner } from '../../src/delivery/due-scanner.ts';
-import { MailMakers } from '../../src/delivery/mail-maker.ts';
+import type { DeliveryMetrics } from '../../src/delivery/delivery-metrics.ts';
+import type { DueScanner } from '../../src/delivery/due-scanner.ts';
 import type { DomainRecords } from '../../src/delivery/preflight/domain-records.ts';
 import { Preflight } from '../../src/delivery/preflight/preflight.ts';
 import { PreflightWatch } from '../../src/delivery/preflight/preflight-watch.ts';
-import { MessageStopper } from '../../src/delivery/message-stopper.ts';
-import { Pacer } from '../../src/delivery/rate/pacer.ts';
-import { Worker } from '../../src/delivery/worker.ts';
-import { Suppressor } from '../../src/groups/suppressor.ts';
-import { Suppressions } from '../../src/groups/suppressions.ts';
+import type { Worker } from '../../src/delivery/worker.ts';
+import type { Suppressor } from '../../src/groups/suppressor.ts';
+import type { Suppressions } from '../../src/groups/suppressions.ts';
 import { type Environment, parseSettings, type Settings } from '../../src/platform/config/settings.ts';
-import { PublicUrl } from '../../src/platform/http/public-url.ts';
-import { Shutdown } from '../../src/platform/lifecycle/shutdown.ts';
-import { Metrics } from '../../src/platform/metrics/metrics.ts';
+import type { Shutdown } from '../../src/platform/lifecycle/shutdown.ts';
 import { SigningKey } from '../../src/platform/http/signing-key.ts';
-import { Tracing } from '../../src/platform/tracing/tracing.ts';
 import { Log } from '../../src/platform/logging/log.ts';
 import type { Delivery } from '../../src/delivery/delivery.ts';
-import { Planner } from '../../src/schedule/planner.ts';
-import { type Draft, ScheduleService } from '../../src/schedule/schedule.service.ts';
-import { SeriesService } from '../../src/schedule/series.service.ts';
-import { WakeSignal } from '../../src/schedule/wake-signal.ts';
+import type { Draft, ScheduleService } from '../../src/schedule/schedule.service.ts';
+import type { SeriesService } from '../../src/schedule/series.service.ts';
 import { systemZoneRules, type ZoneRules } from '../../src/schedule/zone-rules.ts';
 import type { Message, MessageKey } from '../../src/schedule/message.ts';
 import type { Engine } from '../contract/engine.ts';
@@ -80,11 +67,6 @@ export class FakeChannel extends Channel {
   }
 }
 
-/** Links that this process signs, and no server opens. */
-function linksOf(settings: Settings): Links {
-  return new Links(new SigningKey(Buffer.alloc(32, 1)), new PublicUrl(settings, new HttpAdapterHost()));
-}
-
 /** Everything that delivers, on an engine and a channel that a test can look into; time is driven, nothing runs by itself. */
 export class Belfry {
   readonly group = aGroupName();
@@ -99,8 +81,7 @@ export class Belfry {
   readonly suppressions: Suppressions;
   readonly suppressor: Suppressor;
   readonly metrics: DeliveryMetrics;
-  readonly #begins = new BeginSignal();
-  readonly #makers: MailMakers;
+  readonly #parts: DeliveryByHand;
   readonly #settings: Settings;
 
   constructor(
@@ -109,78 +90,36 @@ export class Belfry {
     env: Environment = {},
     rules: ZoneRules = systemZoneRules,
   ) {
-    const { groups, subscribers, messages, deliveries, queue, clock } = engine;
     const settings = parseSettings(env);
-    const log = new Log(pino({ level: 'silent' }));
-    const wakes = new WakeSignal();
-    const metrics = new DeliveryMetrics(new Metrics());
-    const tracing = new Tracing(undefined);
-    this.engine = engine;
-    this.#settings = settings;
-    this.channel = channel;
-    this.shutdown = new Shutdown(clock, settings, log);
-    const planner = new Planner(groups, subscribers);
-    this.schedule = new ScheduleService(messages, groups, planner, wakes, tracing, rules, clock, settings);
-    this.series = new SeriesService(engine.series, messages, this.schedule, wakes, rules, clock, settings);
-    const dispatcher = new Dispatcher(
-      messages,
-      deliveries,
-      subscribers,
-      queue,
-      tracing,
-      this.shutdown,
-      clock,
-      settings,
-      log,
-    );
-    const stopper = new MessageStopper(messages, log);
-    this.suppressions = new Suppressions(engine.suppressions, new SigningKey(Buffer.alloc(32, 1)));
-    this.suppressor = new Suppressor(subscribers, this.suppressions, clock);
-    this.metrics = metrics;
-    this.brake = new Brake(stopper, metrics, settings);
-    const returnPaths = new ReturnPaths(new SigningKey(Buffer.alloc(32)), settings);
-    this.scanner = new DueScanner(
-      messages,
-      this.series,
-      planner,
-      rules,
-      dispatcher,
-      wakes,
-      this.#begins,
-      metrics,
-      clock,
-      settings,
-      log,
-    );
-    this.#makers = new MailMakers(messages, groups, linksOf(settings), returnPaths, settings);
-    const batchWorker = new BatchWorker(
-      messages,
-      deliveries,
-      subscribers,
-      this.suppressions,
-      this.suppressor,
-      groups,
-      queue,
+    const parts = deliverByHand({
+      stores: engine,
       channel,
-      this.#makers,
-      stopper,
-      this.brake,
-      new Pacer(engine.rates, groups, channel, this.shutdown, clock, settings, log),
-      metrics,
-      tracing,
-      this.shutdown,
-      clock,
+      key: new SigningKey(Buffer.alloc(32, 1)),
+      rules,
+      clock: engine.clock,
       settings,
-      log,
-    );
-    this.worker = new Worker(queue, batchWorker, this.shutdown, clock, log);
+      log: new Log(pino({ level: 'silent' })),
+    });
+    this.engine = engine;
+    this.channel = channel;
+    this.schedule = parts.schedule;
+    this.series = parts.series;
+    this.scanner = parts.scanner;
+    this.worker = parts.worker;
+    this.shutdown = parts.shutdown;
+    this.brake = parts.brake;
+    this.suppressions = parts.suppressions;
+    this.suppressor = parts.suppressor;
+    this.metrics = parts.metrics;
+    this.#parts = parts;
+    this.#settings = settings;
   }
 
   /** What runs the preflight beside it, once it is started. */
   watch(records: DomainRecords): PreflightWatch {
     const { groups, subscribers, suppressions, messages, rates, clock } = this.engine;
     const preflight = new Preflight(
-      this.#makers,
+      this.#parts.makers,
       groups,
       subscribers,
       this.suppressions,
@@ -188,12 +127,12 @@ export class Belfry {
       rates,
       records,
       this.channel,
-      new PublicUrl(this.#settings, new HttpAdapterHost()),
+      this.#parts.publicUrl,
       clock,
       this.#settings,
     );
     const log = new Log(pino({ level: 'silent' }));
-    return new PreflightWatch(messages, preflight, this.#begins, this.channel, clock, log);
+    return new PreflightWatch(messages, preflight, this.#parts.begins, this.channel, clock, log);
   }
 
   async subscribe(...emails: readonly string[]): Promise<void> {
