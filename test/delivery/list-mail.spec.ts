@@ -21,7 +21,8 @@ function aGroup(overrides: Partial<Group> = {}): Group {
 
 function headerOf(name: string, group: Group, unsubscribeUrl = URLS.unsubscribe): string | undefined {
   const list = { name: group.name, group, messageKey: newMessageKey(), domain: 'news.example.com' };
-  return [leaveHeader(list, unsubscribeUrl), ...listHeaders(list)].find((header) => header.name === name)?.value;
+  return [leaveHeader(list, unsubscribeUrl), ...listHeaders(list)].find((header) => header.name === name)
+    ?.value;
 }
 
 describe('the headers of a list', () => {
