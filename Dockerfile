@@ -8,9 +8,9 @@ WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 # No package needs a script of its own to be built, and the development dependency `node` would download what this image is made of.
 RUN npm ci --ignore-scripts
-COPY tsconfig.json tsconfig.build.json ./
+COPY tsconfig.json rolldown.config.ts ./
 COPY src src
-RUN node node_modules/typescript/bin/tsc -p tsconfig.build.json && rm dist/.tsbuildinfo
+RUN node node_modules/rolldown/bin/cli.mjs --config rolldown.config.ts
 
 FROM node:26-bookworm-slim AS dependencies
 WORKDIR /app

@@ -1,10 +1,8 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { Child } from '../test/support/child.ts';
-import { numberAt, parseObject } from '../test/support/json.ts';
+import { numberAt, objectIn } from '../test/support/json.ts';
 import { sendWithBelfry, type Sent } from './deliver/belfry.ts';
 import { letterOf } from './deliver/letter.ts';
 import { openSecureSink, openSesSink, openSink, type Sink } from './deliver/sinks.ts';
@@ -19,7 +17,9 @@ import {
 } from './frame/bench.ts';
 import { type CpuProfile, PROFILE_COLUMNS, profiled } from './frame/cpu-profile.ts';
 import { alternate, columnsOf, median, round, spreadOf } from './frame/figures.ts';
+import { inFolder } from './frame/folder.ts';
 import { readCpuMs } from './frame/process-usage.ts';
+import { NODE_OPTION, nodeArgsOf } from './frame/server.ts';
 
 export const deliver: Bench = {
   name: 'deliver',
@@ -69,15 +69,14 @@ async function measure(args: readonly string[]): Promise<Measured> {
       whole: { type: 'string', default: '50000' },
       // One size only, and nothing else: for a profile.
       only: { type: 'string' },
-      // Options of the server's Node, parted by spaces: --node='--cpu-prof --cpu-prof-dir=/tmp/profile', say.
-      node: { type: 'string', default: '' },
+      node: NODE_OPTION,
     },
   });
   const options: Options = {
     subscribers: Number(values.subscribers),
     pairs: Number(values.pairs),
     whole: Number(values.whole),
-    nodeArgs: values.node.split(' ').filter((arg) => arg !== ''),
+    nodeArgs: nodeArgsOf(values.node),
   };
   return values.only === undefined ? measureAll(options) : measureOnly(options, values.only);
 }
@@ -218,20 +217,9 @@ async function withNodemailer(bytes: number, mails: number): Promise<Sample> {
     await using sink = await openSink(folder);
     const args = [NODEMAILER, '--url', sink.url, '--mails', String(mails), '--bytes', String(bytes)];
     await using child = new Child({ args });
-    const result = await child.untilLine('nodemailer sends', NODEMAILER_LIMIT_MS, (line) =>
-      line.startsWith('{') ? parseObject(line) : undefined,
-    );
+    const result = await child.untilLine('nodemailer sends', NODEMAILER_LIMIT_MS, objectIn);
     return { perSecond: mails / numberAt(result, 'seconds'), cpuUs: numberAt(result, 'cpu_us') };
   });
-}
-
-async function inFolder<Result>(work: (folder: string) => Promise<Result>): Promise<Result> {
-  const folder = await mkdtemp(join(tmpdir(), 'belfry-bench-'));
-  try {
-    return await work(folder);
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
 }
 
 interface Pair {

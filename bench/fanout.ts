@@ -1,16 +1,17 @@
-import { copyFile, mkdir, mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { copyFile, mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { bodyOf, readMessage } from '../test/support/belfry-api.ts';
-import { numberAt, textAt } from '../test/support/json.ts';
+import { numberAt } from '../test/support/json.ts';
 import { ServerProcess } from '../test/support/server-process.ts';
 import { atMost, type Bench, type Measured, type Row } from './frame/bench.ts';
 import { copyRows } from './frame/copies.ts';
 import { alternate, columnsOf, median, round, spreadOf } from './frame/figures.ts';
+import { inFolder } from './frame/folder.ts';
 import { readCpuMs, readMemory } from './frame/process-usage.ts';
+import { NODE_OPTION, nodeArgsOf, scheduleIn, withServer } from './frame/server.ts';
 
 export const fanout: Bench = {
   name: 'fanout',
@@ -52,15 +53,13 @@ async function measure(args: readonly string[]): Promise<Measured> {
     options: {
       subscribers: { type: 'string', default: String(LARGE) },
       pairs: { type: 'string', default: String(PAIRS) },
-      // Options of the server's Node, parted by spaces: --node='--cpu-prof --cpu-prof-dir=/tmp/profile', say.
-      node: { type: 'string', default: '' },
+      node: NODE_OPTION,
     },
   });
   const large = Number(values.subscribers);
   const sizes = { small: Math.round(large * PART), large };
-  const nodeArgs = ['--import', LOOP_DELAY, ...values.node.split(' ').filter((arg) => arg !== '')];
-  const folder = await mkdtemp(join(tmpdir(), 'belfry-bench-'));
-  try {
+  const nodeArgs = ['--import', LOOP_DELAY, ...nodeArgsOf(values.node)];
+  return inFolder(async (folder) => {
     const files = {
       small: await fill(join(folder, 'small'), sizes.small),
       large: await fill(join(folder, 'large'), sizes.large),
@@ -73,23 +72,19 @@ async function measure(args: readonly string[]): Promise<Measured> {
       Number(values.pairs),
     );
     return measuredOf(sizes, small, many);
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
+  });
 }
 
 /** The file of a server that has stopped, with a group of so many. */
 async function fill(dataDir: string, subscribers: number): Promise<string> {
-  {
-    await using server = await ServerProcess.start({ env: { DATA_DIR: dataDir } });
+  await withServer({ env: { DATA_DIR: dataDir } }, async (server) => {
     const body = {
       email: 'reader-0000000@example.com',
       name: 'Reader',
       attributes: { city: 'København', plan: 'free' },
     };
     bodyOf(await server.request('POST', `/v1/groups/${GROUP}/subscribers`, { body }), 201);
-    await server.kill('SIGTERM');
-  }
+  });
   const path = join(dataDir, 'belfry.db');
   const address = `printf('reader-%07d@example.com', n)`;
   copyRows(path, [
@@ -112,7 +107,7 @@ async function dispatch(
     nodeArgs,
   });
   await delay(WARM_UP_MS);
-  const key = await scheduleMessage(server);
+  const key = await scheduleIn(server, GROUP, AHEAD_MS);
   await delay(AHEAD_MS / 2);
   server.signal('SIGUSR2'); // forgets what was before
   const before = await readMemory(server.pid);
@@ -135,15 +130,6 @@ async function dispatch(
     stallMs: numberAt(loop, 'max_ms'),
     loopP99Ms: numberAt(loop, 'p99_ms'),
   };
-}
-
-async function scheduleMessage(server: ServerProcess): Promise<string> {
-  const body = {
-    subject: 'The news of this week',
-    body: '<p>Hello</p>',
-    schedule_on: Temporal.Now.instant().epochMilliseconds + AHEAD_MS,
-  };
-  return textAt(bodyOf(await server.request('POST', `/v1/groups/${GROUP}/schedule`, { body }), 201), 'key');
 }
 
 function measuredOf(

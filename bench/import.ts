@@ -1,6 +1,5 @@
 import { createReadStream, createWriteStream } from 'node:fs';
-import { mkdtemp, rm, stat } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { pipeline } from 'node:stream/promises';
@@ -12,7 +11,9 @@ import { ServerProcess } from '../test/support/server-process.ts';
 import { until } from '../test/support/until.ts';
 import { atLeast, atMost, type Bench, type Measured, type Row } from './frame/bench.ts';
 import { median, quantile, round } from './frame/figures.ts';
+import { inFolder } from './frame/folder.ts';
 import { readCpuMs, readMemory } from './frame/process-usage.ts';
+import { NODE_OPTION, nodeArgsOf } from './frame/server.ts';
 
 export const importFile: Bench = {
   name: 'import',
@@ -43,14 +44,12 @@ async function measure(args: readonly string[]): Promise<Measured> {
       rows: { type: 'string', default: String(ROWS) },
       // Only one of the two.
       order: { type: 'string' },
-      // Options of the server's Node, parted by spaces: --node='--cpu-prof --cpu-prof-dir=/tmp/profile', say.
-      node: { type: 'string', default: '' },
+      node: NODE_OPTION,
     },
   });
-  const nodeArgs = values.node.split(' ').filter((arg) => arg !== '');
+  const nodeArgs = nodeArgsOf(values.node);
   const rows = Number(values.rows);
-  const folder = await mkdtemp(join(tmpdir(), 'belfry-bench-'));
-  try {
+  return inFolder(async (folder) => {
     const table: Row[] = [];
     for (const order of ORDERS.filter((one) => values.order === undefined || values.order === one)) {
       const file = join(folder, 'subscribers.csv');
@@ -77,9 +76,7 @@ async function measure(args: readonly string[]): Promise<Measured> {
         health_p99_ms: 'GET /health/live, asked four times a second while the import runs',
       },
     };
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
+  });
 }
 
 async function throughServer(

@@ -1,17 +1,16 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { bodyOf, untilFinished } from '../test/support/belfry-api.ts';
-import { textAt } from '../test/support/json.ts';
 import { ServerProcess } from '../test/support/server-process.ts';
 import { messageKeyOf, SinkProcess } from '../test/support/sink-process.ts';
 import { until } from '../test/support/until.ts';
 import { atMost, type Bench, type Measured, type Row } from './frame/bench.ts';
 import { copyRows, keyOfCopy } from './frame/copies.ts';
 import { alternate, columnsOf, median, quantile, round, spreadOf } from './frame/figures.ts';
+import { inFolder } from './frame/folder.ts';
 import { readCpuMs } from './frame/process-usage.ts';
+import { NODE_OPTION, nodeArgsOf, scheduleAt, scheduleIn, withServer } from './frame/server.ts';
 
 export const punctual: Bench = {
   name: 'punctual',
@@ -68,24 +67,21 @@ async function measure(args: readonly string[]): Promise<Measured> {
       messages: { type: 'string', default: String(MANY) },
       pairs: { type: 'string', default: String(PAIRS) },
       'at-once': { type: 'string', default: String(AT_ONCE) },
-      // Options of the server's Node, parted by spaces, where many are due at once: --node='--cpu-prof --cpu-prof-dir=/tmp/profile', say.
-      node: { type: 'string', default: '' },
+      // Where many are due at once.
+      node: NODE_OPTION,
     },
   });
   const pairs = Number(values.pairs);
   const atOnce = Number(values['at-once']);
-  const folder = await mkdtemp(join(tmpdir(), 'belfry-bench-'));
-  try {
+  const nodeArgs = nodeArgsOf(values.node);
+  return inFolder(async (folder) => {
     const [few, many] = await probeBoth(folder, Number(values.messages), pairs);
-    const nodeArgs = values.node.split(' ').filter((arg) => arg !== '');
     const rushes: Rush[] = [];
     for (let turn = 1; turn <= Math.min(pairs, ROUNDS); turn += 1) {
       rushes.push(await rush(join(folder, `rush-${turn}`), atOnce, nodeArgs));
     }
     return measuredOf(few, many, rushes);
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
+  });
 }
 
 function measuredOf(few: Lateness, many: Lateness, rushes: readonly Rush[]): Measured {
@@ -164,13 +160,11 @@ async function probeBoth(folder: string, messages: number, pairs: number): Promi
 /** Fills a folder with messages that lie in the future. */
 async function prepare(sink: SinkProcess, dataDir: string, future: number): Promise<Side> {
   const env = { DATA_DIR: dataDir, SMTP_URL: sink.url };
-  {
-    await using server = await ServerProcess.start({ env });
+  await withServer({ env }, async (server) => {
     await addReader(server, GROUP);
-    await schedule(server, GROUP, Temporal.Now.instant().epochMilliseconds + HOUR_MS);
+    await scheduleIn(server, GROUP, HOUR_MS);
     await addReader(server, PROBE_GROUP);
-    await server.kill('SIGTERM');
-  }
+  });
   const later = (column: string): string => `original.${column} + n * 1000`;
   copyRows(join(dataDir, 'belfry.db'), [
     {
@@ -226,13 +220,10 @@ async function prepareRush(
   firstAtMs: number,
   count: number,
 ): Promise<(key: string) => number> {
-  let original: string;
-  {
-    await using server = await ServerProcess.start({ env });
+  const original = await withServer({ env }, async (server) => {
     await addReader(server, GROUP);
-    original = await schedule(server, GROUP, firstAtMs);
-    await server.kill('SIGTERM');
-  }
+    return scheduleAt(server, GROUP, firstAtMs);
+  });
   const group = `printf('group-%d', n)`;
   const dueAt = `${firstAtMs} + (n * ${STRIDE} % ${count}) * ${SECOND_MS} / ${count}`;
   copyRows(join(env.DATA_DIR, 'belfry.db'), [
@@ -303,7 +294,7 @@ async function probeOn({ sink, env, lateness }: Side): Promise<void> {
   const dueAtMs = new Map<string, number>();
   for (let probe = 0; probe < PROBES; probe += 1) {
     const atMs = firstAtMs + probe * PROBE_EVERY_MS;
-    dueAtMs.set(await schedule(server, PROBE_GROUP, atMs), atMs);
+    dueAtMs.set(await scheduleAt(server, PROBE_GROUP, atMs), atMs);
   }
   await delay(firstAtMs + PROBES * PROBE_EVERY_MS - Temporal.Now.instant().epochMilliseconds); // asks nothing meanwhile
   for (const key of dueAtMs.keys()) {
@@ -322,11 +313,6 @@ async function probeOn({ sink, env, lateness }: Side): Promise<void> {
 async function addReader(server: ServerProcess, group: string): Promise<void> {
   const body = { email: 'reader@example.com', name: 'Reader' };
   bodyOf(await server.request('POST', `/v1/groups/${group}/subscribers`, { body }), 201);
-}
-
-async function schedule(server: ServerProcess, group: string, atMs: number): Promise<string> {
-  const body = { subject: 'On time', body: '<p>On time</p>', schedule_on: atMs };
-  return textAt(bodyOf(await server.request('POST', `/v1/groups/${group}/schedule`, { body }), 201), 'key');
 }
 
 function rowsOf({ future, arrivedMs, attemptedMs }: Lateness): readonly Row[] {

@@ -1,17 +1,17 @@
 import { randomUUID } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { build } from 'rolldown';
+import settings from '../rolldown.config.ts';
 import { Child } from '../test/support/child.ts';
-import { type JsonObject, numberAt, parseObject } from '../test/support/json.ts';
-import { bodyOf } from '../test/support/belfry-api.ts';
-import { ServerProcess } from '../test/support/server-process.ts';
+import { type JsonObject, numberAt, objectIn } from '../test/support/json.ts';
 import { atMost, type Bench, type Goal, type Measured, type Plot, type Row } from './frame/bench.ts';
 import { copyRows, keyOfCopy } from './frame/copies.ts';
 import { alternate, columnsOf, median, round, spreadOf } from './frame/figures.ts';
+import { inFolder } from './frame/folder.ts';
 import { print } from './frame/print.ts';
+import { scheduleIn, withServer } from './frame/server.ts';
 
 export const scan: Bench = {
   name: 'scan',
@@ -33,7 +33,9 @@ const BAR = 1.2;
 const GROUP = 'later';
 const HOUR_MS = 3_600_000;
 const LIMIT_MS = 600_000;
-const PROCESSES = new URL('./processes/', import.meta.url);
+const PROCESSES = ['scan-sqlite', 'scan-dynamo'];
+// Within dist, so that they find the packages that the build leaves where they are.
+const BUILT = fileURLToPath(new URL('../dist/bench/', import.meta.url));
 
 interface Scans {
   readonly messages: number;
@@ -68,6 +70,7 @@ async function measure(args: readonly string[]): Promise<Measured> {
     fillSeconds: Number(values['fill-seconds']),
   };
   const endpoint = process.env['AWS_ENDPOINT_URL'];
+  await buildProcesses();
   const compared = [await onEmbedded(plan), ...(endpoint === undefined ? [] : [await onAws(plan, endpoint)])];
   return {
     goals: compared.flatMap(goalsOf),
@@ -94,9 +97,16 @@ interface Plan {
   readonly fillSeconds: number;
 }
 
+/** As the server is built: Node cannot read sources with decorators. */
+async function buildProcesses(): Promise<void> {
+  const input = Object.fromEntries(
+    PROCESSES.map((name) => [name, fileURLToPath(new URL(`./processes/${name}.js`, import.meta.url))]),
+  );
+  await build({ ...settings, input, output: { ...settings.output, dir: BUILT } });
+}
+
 async function onEmbedded({ messages, pairs, scans }: Plan): Promise<Compared> {
-  const folder = await mkdtemp(join(tmpdir(), 'belfry-bench-'));
-  try {
+  return inFolder(async (folder) => {
     const files = {
       few: await filled(join(folder, 'few'), FEW),
       many: await filled(join(folder, 'many'), messages),
@@ -105,23 +115,12 @@ async function onEmbedded({ messages, pairs, scans }: Plan): Promise<Compared> {
       run('scan-sqlite.js', [file, String(scans)], {});
     const [few = [], many = []] = await alternate([scanOf(files.few), scanOf(files.many)], pairs);
     return { engine: 'embedded', few: scansOf(FEW, few), many: scansOf(messages, many) };
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
+  });
 }
 
 /** The database of a server that has so many messages in the future. */
 async function filled(dataDir: string, messages: number): Promise<string> {
-  {
-    await using server = await ServerProcess.start({ env: { DATA_DIR: dataDir } });
-    const body = {
-      subject: 'Later',
-      body: '<p>Later</p>',
-      schedule_on: Temporal.Now.instant().epochMilliseconds + HOUR_MS,
-    };
-    bodyOf(await server.request('POST', `/v1/groups/${GROUP}/schedule`, { body }), 201);
-    await server.kill('SIGTERM');
-  }
+  await withServer({ env: { DATA_DIR: dataDir } }, (server) => scheduleIn(server, GROUP, HOUR_MS));
   const path = join(dataDir, 'belfry.db');
   const later = (column: string): string =>
     `CASE WHEN n <= ${DUE} THEN original.${column} - ${HOUR_MS} ELSE original.${column} + n * 1000 END`;
@@ -170,10 +169,8 @@ async function run(
   args: readonly string[],
   env: Readonly<Record<string, string>>,
 ): Promise<JsonObject> {
-  await using child = new Child({ args: [fileURLToPath(new URL(file, PROCESSES)), ...args], env });
-  return await child.untilLine(file, LIMIT_MS, (line) =>
-    line.startsWith('{') ? parseObject(line) : undefined,
-  );
+  await using child = new Child({ args: [join(BUILT, file), ...args], env });
+  return await child.untilLine(file, LIMIT_MS, objectIn);
 }
 
 function scansOf(messages: number, printed: readonly JsonObject[]): Scans {

@@ -1,17 +1,16 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { bodyOf } from '../test/support/belfry-api.ts';
 import { Child } from '../test/support/child.ts';
-import { isObject, type JsonObject, numberAt, parseObject } from '../test/support/json.ts';
-import { ServerProcess } from '../test/support/server-process.ts';
+import { isObject, type JsonObject, numberAt, objectIn, parseObject } from '../test/support/json.ts';
+import type { ServerProcess } from '../test/support/server-process.ts';
 import { atLeast, type Bench, type Goal, type Measured, type Plot, type Table } from './frame/bench.ts';
 import { type CpuProfile, PROFILE_COLUMNS, profiled } from './frame/cpu-profile.ts';
 import { alternate, columnsOf, median, round, spreadOf } from './frame/figures.ts';
+import { inFolder } from './frame/folder.ts';
 import { readCpuMs } from './frame/process-usage.ts';
+import { NODE_OPTION, nodeArgsOf, withServer } from './frame/server.ts';
 import { Load } from './schedule/load.ts';
 
 export const schedule: Bench = {
@@ -88,15 +87,14 @@ async function measure(args: readonly string[]): Promise<Measured> {
       pairs: { type: 'string', default: String(PAIRS) },
       'warm-up': { type: 'string', default: String(SECONDS) },
       seconds: { type: 'string', default: String(SECONDS) },
-      // Options of the server's Node, parted by spaces: --node='--cpu-prof --cpu-prof-dir=/tmp/profile', say.
-      node: { type: 'string', default: '' },
+      node: NODE_OPTION,
     },
   });
   const plan = {
     pairs: Number(values.pairs),
     warmUpMs: Number(values['warm-up']) * SECOND_MS,
     measuredMs: Number(values.seconds) * SECOND_MS,
-    nodeArgs: values.node.split(' ').filter((arg) => arg !== ''),
+    nodeArgs: nodeArgsOf(values.node),
   };
   const engines = values.engine.split(',');
   const found = [
@@ -222,19 +220,13 @@ async function withEmbedded<Result>(
   nodeArgs: readonly string[],
   use: (server: ServerProcess) => Promise<Result>,
 ): Promise<Result> {
-  const folder = await mkdtemp(join(tmpdir(), 'belfry-bench-'));
-  try {
-    await using server = await ServerProcess.start({ env: { DATA_DIR: folder }, nodeArgs });
-    bodyOf(
-      await server.request('POST', `/v1/groups/${GROUP}/subscribers`, { body: { email: 'ada@example.com' } }),
-      201,
-    );
-    const result = await use(server);
-    await server.kill('SIGTERM'); // writes its profile, where it was told to make one
-    return result;
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
+  return inFolder((folder) =>
+    withServer({ env: { DATA_DIR: folder }, nodeArgs }, async (server) => {
+      const body = { email: 'ada@example.com' };
+      bodyOf(await server.request('POST', `/v1/groups/${GROUP}/subscribers`, { body }), 201);
+      return use(server);
+    }),
+  );
 }
 
 async function loadRawServer(plan: Plan, answer: JsonObject): Promise<Sample> {
@@ -246,20 +238,17 @@ async function loadBelfryOnAws(plan: Plan): Promise<Sample> {
   await using standIn = new Child({ args: [AWS_STAND_IN] });
   const url = await urlOf(standIn);
   await storeGroup(url);
-  await using server = await ServerProcess.start({
-    env: {
-      ...awsEnv(url),
-      ENGINE: 'aws',
-      ROLES: 'api',
-      WORK_QUEUE_URL: `${url}/queue`,
-      SIGNING_SECRET: 'a secret that is long enough for a benchmark',
-    },
-    nodeArgs: argsOf(plan),
+  const env = {
+    ...awsEnv(url),
+    ENGINE: 'aws',
+    ROLES: 'api',
+    WORK_QUEUE_URL: `${url}/queue`,
+    SIGNING_SECRET: 'a secret that is long enough for a benchmark',
+  };
+  return await withServer({ env, nodeArgs: argsOf(plan) }, async (server) => {
+    const sample = await putLoad(plan, 'aws', server);
+    return { ...sample, awsCalls: await callsPerMessage(url) };
   });
-  const sample = await putLoad(plan, 'aws', server);
-  const awsCalls = await callsPerMessage(url);
-  await server.kill('SIGTERM');
-  return { ...sample, awsCalls };
 }
 
 async function loopSdk({ warmUpMs, measuredMs }: Plan): Promise<Sample> {
@@ -271,7 +260,7 @@ async function loopSdk({ warmUpMs, measuredMs }: Plan): Promise<Sample> {
     args: [SDK_LOOP, '--connections', String(CONNECTIONS.aws), ...names, ...times],
     env: awsEnv(url),
   });
-  const found = await loop.untilLine('The loop ends', START_LIMIT_MS + warmUpMs + measuredMs, readObject);
+  const found = await loop.untilLine('The loop ends', START_LIMIT_MS + warmUpMs + measuredMs, objectIn);
   const operations = numberAt(found, 'operations');
   return {
     messages: operations,
@@ -359,10 +348,6 @@ function awsEnv(url: string): Readonly<Record<string, string>> {
 }
 
 async function urlOf(child: Child): Promise<string> {
-  const started = await child.untilLine('A process starts', START_LIMIT_MS, readObject);
+  const started = await child.untilLine('A process starts', START_LIMIT_MS, objectIn);
   return `http://127.0.0.1:${numberAt(started, 'port')}`;
-}
-
-function readObject(line: string): JsonObject | undefined {
-  return line.startsWith('{') ? parseObject(line) : undefined;
 }

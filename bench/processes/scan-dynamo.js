@@ -1,21 +1,21 @@
 /*
- * The due scan of the build on DynamoDB at AWS_ENDPOINT_URL, by a table of its own:
+ * The due scan on DynamoDB at AWS_ENDPOINT_URL, by a table of its own (../scan.ts builds it):
  *
- *   node bench/processes/scan-dynamo.js fill PREFIX COUNT SECONDS DUE    makes the table and fills it, with COUNT messages or as many as go in the time, DUE of them due
- *   node bench/processes/scan-dynamo.js scan PREFIX SCANS                prints microseconds and consumed read units of each scan
- *   node bench/processes/scan-dynamo.js drop PREFIX                      removes the table
+ *   node dist/bench/scan-dynamo.js fill PREFIX COUNT SECONDS DUE    makes the table and fills it, with COUNT messages or as many as go in the time, DUE of them due
+ *   node dist/bench/scan-dynamo.js scan PREFIX SCANS                prints microseconds and consumed read units of each scan
+ *   node dist/bench/scan-dynamo.js drop PREFIX                      removes the table
  */
 import 'reflect-metadata';
 import process from 'node:process';
 import { CreateTableCommand, DeleteTableCommand, waitUntilTableExists } from '@aws-sdk/client-dynamodb';
 import { BatchWriteCommand } from '@aws-sdk/lib-dynamodb';
-import { openAwsClients } from '../../dist/engines/aws/aws-clients.js';
-import { AwsNames } from '../../dist/engines/aws/aws-names.js';
-import { createTableInput } from '../../dist/engines/aws/create-tables.js';
-import { duePartition, nameOf } from '../../dist/engines/aws/due-index.js';
-import { AwsMessageStore } from '../../dist/engines/aws/message-store.js';
-import { TABLES } from '../../dist/engines/aws/tables.js';
-import { SystemClock } from '../../dist/platform/clock/system-clock.js';
+import { openAwsClients } from '../../src/engines/aws/aws-clients.ts';
+import { AwsNames } from '../../src/engines/aws/aws-names.ts';
+import { createTableInput } from '../../src/engines/aws/create-tables.ts';
+import { duePartition, nameOf } from '../../src/engines/aws/due-index.ts';
+import { AwsMessageStore } from '../../src/engines/aws/message-store.ts';
+import { TABLES } from '../../src/engines/aws/tables.ts';
+import { SystemClock } from '../../src/platform/clock/system-clock.ts';
 
 const [, , command, tablePrefix, ...args] = process.argv;
 const LOOK_AHEAD_MS = 5_000;

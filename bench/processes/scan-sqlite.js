@@ -1,12 +1,12 @@
 /*
- * Runs the due scan of the build on a file: node bench/processes/scan-sqlite.js FILE SCANS. Prints how long each scan took, in microseconds, how
+ * Runs the due scan on a file: node dist/bench/scan-sqlite.js FILE SCANS (../scan.ts builds it). Prints how long each scan took, in microseconds, how
  * many messages each found, and how many pages the first one of a new connection read, beyond those of the schema.
  */
 import 'reflect-metadata';
 import { readFileSync } from 'node:fs';
 import process from 'node:process';
-import { SqliteMessageStore } from '../../dist/engines/sqlite/message-store.js';
-import { SqliteDatabase } from '../../dist/engines/sqlite/sqlite-database.js';
+import { SqliteMessageStore } from '../../src/engines/sqlite/message-store.ts';
+import { SqliteDatabase } from '../../src/engines/sqlite/sqlite-database.ts';
 
 const [, , path, scans] = process.argv;
 const LOOK_AHEAD_MS = 5_000;

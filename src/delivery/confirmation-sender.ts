@@ -97,7 +97,7 @@ export class ConfirmationSender {
       await this.confirmations.remove(claimed);
       return;
     }
-    const isSettled = !found.isWanted || (await this.#isSent(subscriber));
+    const isSettled = !found.isWanted || (await this.#isSent(found));
     if (isSettled) {
       await this.confirmations.put(
         {
@@ -114,16 +114,16 @@ export class ConfirmationSender {
   }
 
   /** False where it is worth trying again. */
-  async #isSent(subscriber: Subscriber): Promise<boolean> {
-    const { group, key } = subscriber;
-    if (await this.suppressions.find(key)) {
-      return true; // there is nothing to be sent
-    }
-    const ofGroup = await this.groups.find(group);
+  async #isSent({ group, subscriber: key }: Confirmation): Promise<boolean> {
     if (!(await this.#mayGo())) {
       return false;
     }
-    const mail = this.#mailTo(subscriber, ofGroup);
+    // As they are now: the turn may have taken minutes.
+    const subscriber = await this.subscribers.find(group, key);
+    if (subscriber?.status !== 'pending' || (await this.suppressions.find(key))) {
+      return true; // there is nothing to be sent
+    }
+    const mail = this.#mailTo(subscriber, await this.groups.find(group));
     const [result] = await this.channel.send([mail], new AbortController().signal);
     this.log.info('confirmation.sent', {
       group,

@@ -3,14 +3,11 @@ import { Clock } from '../platform/clock/clock.ts';
 import { Shutdown } from '../platform/lifecycle/shutdown.ts';
 import { TaskLoop } from '../platform/lifecycle/task-loop.ts';
 import { Log } from '../platform/logging/log.ts';
-import { BATCH_SIZE } from './batch.ts';
 import { BatchWorker } from './batch-worker.ts';
-import { type Task, WorkQueue } from './work-queue.ts';
+import { mostOf, partOf, type Task, WorkQueue } from './work-queue.ts';
 
 // While one batch waits for the store, the others keep the channel busy.
 export const BATCHES_AT_ONCE = 4;
-// The least part of a full batch that a small one counts as: so many of them share each commit of the store, and no more are in flight.
-const LEAST_PART = 1 / 4;
 
 /** Takes tasks off the work queue and works them, a few side by side, until the process is to stop. */
 @Injectable()
@@ -29,8 +26,8 @@ export class Worker {
     this.#loop = new TaskLoop<Task>(
       {
         atOnce: BATCHES_AT_ONCE,
-        weigh: ({ count = BATCH_SIZE }): number => Math.min(Math.max(count / BATCH_SIZE, LEAST_PART), 1),
-        pull: (limit, signal): Promise<readonly Task[]> => this.queue.pull(limit, signal),
+        weigh: ({ count }): number => partOf(count),
+        pull: (limit, signal): Promise<readonly Task[]> => this.queue.pull(limit, signal, mostOf(limit)),
         work: (task): Promise<void> => this.#work(task),
         pullFailed: (error): void => this.log.error('work.pull-failed', { err: error }),
       },

@@ -42,14 +42,15 @@ export class Erasure {
     }
     // After the groups: a change of a subscriber writes into the record.
     const records = await this.consents.listGroups(subscriber);
-    for (const group of records) {
-      await this.consents.erase(group, subscriber);
-    }
     for (const group of new Set([...groups, ...records])) {
       const waiting = await this.confirmations.find(group, subscriber);
       if (waiting) {
         await this.confirmations.remove(waiting);
       }
+    }
+    // Last, because it is by these that a second call finds what is left.
+    for (const group of records) {
+      await this.consents.erase(group, subscriber);
     }
     this.log.info('subscriber.erased', { group_count: groups.length, record_count: records.length });
     return { at, groups, records };

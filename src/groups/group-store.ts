@@ -1,3 +1,4 @@
+import type { ExpectedVersion } from '../platform/errors/version-mismatch-error.ts';
 import type { Group, GroupName, GroupSettings } from './group.ts';
 
 export interface GroupPage {
@@ -10,10 +11,14 @@ export interface GroupPage {
 export abstract class GroupStore {
   /**
    * Makes the group, or replaces its settings and raises its version. A second run raises the version again.
-   * `expectedVersion`, where given, must be the version that is stored.
+   * `expectedVersion`, where given, must be the version that is stored; `any`: there must be such a group.
    * @throws {VersionMismatchError} where it is not, or where there is no such group.
    */
-  abstract put(name: GroupName, settings: GroupSettings, expectedVersion?: number): Promise<PutGroup>;
+  abstract put(
+    name: GroupName,
+    settings: GroupSettings,
+    expectedVersion?: ExpectedVersion,
+  ): Promise<PutGroup>;
 
   abstract find(name: GroupName): Promise<Group | undefined>;
 

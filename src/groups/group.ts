@@ -9,6 +9,9 @@ export type GroupName = Brand<string, 'GroupName'>;
 
 export const GROUP_NAME_PATTERN = /^[a-z0-9][a-z0-9_-]{0,62}$/;
 
+// As a group, it would take over paths from the short ones of groups: /v1/subscribers/{email} erases a person.
+const API_VERSION = 'v1';
+
 /** A named audience. */
 export interface Group extends GroupSettings {
   readonly name: GroupName;
@@ -64,6 +67,14 @@ export function parseGroupName(text: string): GroupName {
         pointer: 'group',
         detail:
           'A group name has 1 to 63 characters: letters a to z, digits, hyphen and underscore, and starts with a letter or a digit.',
+      },
+    ]);
+  }
+  if (name === API_VERSION) {
+    throw new InvalidInputError([
+      {
+        pointer: 'group',
+        detail: `No group can be named ${name}: the paths of this API begin with it.`,
       },
     ]);
   }

@@ -10,8 +10,9 @@ import {
 } from '@nestjs/swagger';
 import type { FastifyReply } from 'fastify';
 import { Needs } from '../platform/auth/roles.ts';
+import type { ExpectedVersion } from '../platform/errors/version-mismatch-error.ts';
 import { ApiProblems } from '../platform/http/api-problems.ts';
-import { ETAG_DOCS, etagOf, IF_MATCH_DOCS, IfMatch } from '../platform/http/etag.ts';
+import { ETAG_DOCS, etagOf, IF_MATCH_DOCS, IfMatch, IfMatchOrMake } from '../platform/http/etag.ts';
 import { ApiList } from '../platform/http/list-docs.ts';
 import { ListQuery, type Page, pageOf } from '../platform/http/list-query.ts';
 import { PageCursors } from '../platform/http/page-cursor.ts';
@@ -73,7 +74,7 @@ export class GroupsController {
   async put(
     @GroupParam() name: GroupName,
     @Body() body: GroupBody,
-    @IfMatch() ifVersion: number | undefined,
+    @IfMatchOrMake() ifVersion: ExpectedVersion | undefined,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<GroupView> {
     const { group, created } = await this.groups.put(name, readGroupSettings(body), ifVersion);

@@ -85,8 +85,10 @@ export class SubscribersService {
    * unsubscribed is subscribed again by being added.
    */
   async admit(group: GroupName, newcomers: readonly Newcomer[]): Promise<readonly Added[]> {
-    for (const { email } of newcomers.filter(({ isResubscribed }) => isResubscribed === true)) {
-      await this.suppressions.restore(subscriberKey(email));
+    const returning = newcomers.filter(({ isResubscribed }) => isResubscribed === true);
+    const erased = await this.suppressions.findErased(returning.map(({ email }) => subscriberKey(email)));
+    for (const subscriber of erased.keys()) {
+      await this.suppressions.restore(subscriber);
     }
     const isDouble = (await this.groups.find(group))?.optIn === 'double';
     const admitted = isDouble ? newcomers.map((newcomer) => asPending(newcomer)) : newcomers;

@@ -9,6 +9,7 @@ import { HealthModule } from './health/health.module.ts';
 import { PageCursors } from './http/page-cursor.ts';
 import { PublicUrl } from './http/public-url.ts';
 import { ProblemFilter } from './http/problem.filter.ts';
+import { RouteMethods } from './http/route-methods.ts';
 import { RequestPipe } from './http/request.pipe.ts';
 import { openSigningKey, SigningKey } from './http/signing-key.ts';
 import { Shutdown } from './lifecycle/shutdown.ts';
@@ -27,6 +28,7 @@ import { TracingModule } from './tracing/tracing.module.ts';
     { provide: APP_PIPE, useClass: RequestPipe },
     PageCursors,
     PublicUrl,
+    RouteMethods,
     Shutdown,
   ],
   exports: [

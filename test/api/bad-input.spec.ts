@@ -707,6 +707,10 @@ describe('a group', () => {
       },
     ],
     [
+      'with the name that paths of the API begin with',
+      { method: 'PUT', path: '/v1/groups/V1', json: {}, pointer: 'group', says: /No group can be named v1/ },
+    ],
+    [
       'with a name that cannot be decoded',
       { method: 'PUT', path: '/v1/groups/%zz', json: {}, code: 'malformed-url', says: /%/ },
     ],
@@ -861,7 +865,13 @@ describe('what is not there', () => {
     ],
     [
       'a method',
-      { method: 'DELETE', path: '/v1/groups', status: 404, code: 'route-not-found', says: /no route DELETE/ },
+      {
+        method: 'DELETE',
+        path: '/v1/groups?limit=1',
+        status: 405,
+        code: 'method-not-allowed',
+        says: /^\/v1\/groups has GET, HEAD, and no DELETE/,
+      },
     ],
     [
       'a method of a message',
@@ -869,9 +879,9 @@ describe('what is not there', () => {
         method: 'PUT',
         path: NEWS,
         json: MESSAGE,
-        status: 404,
-        code: 'route-not-found',
-        says: /no route PUT/,
+        status: 405,
+        code: 'method-not-allowed',
+        says: /has DELETE, GET, HEAD, PATCH, and no PUT/,
       },
     ],
   ]);

@@ -212,4 +212,30 @@ describe('mails that ask', () => {
     const ahead = sent.filter((at, index) => at < beganAtMs + index * 1_000);
     expect(ahead).toEqual([]);
   });
+
+  it('do not go to whoever is suppressed while they wait for their turn', async () => {
+    const time = new ManualClock(Temporal.Instant.from('2030-01-01T08:00Z'));
+    const paced = await startTestApp({
+      clock: time,
+      env: { PUBLIC_URL, MAIL: 'outbox', MAX_SEND_RATE: '1' },
+    });
+    onTestFinished(() => paced.close());
+    const emails = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'].map((name) => `${name}@asked.example`);
+    await paced.request('PUT', '/v1/groups/asking', { body: { opt_in: 'double' } });
+    const subscribers = emails.map((email) => ({ email }));
+    await paced.request('POST', '/v1/groups/asking/subscribers', { body: { subscribers } });
+    await until('The first is asked', LIMIT_MS, async () => {
+      time.advance(500);
+      return (await readMails(paced)).length > 0 || undefined;
+    });
+
+    await Promise.all(emails.map((email) => paced.request('POST', '/v1/suppressions', { body: { email } })));
+    for (let second = 0; second < 30; second += 1) {
+      time.advance(1_000);
+      await readMails(paced);
+    }
+
+    // One or two more may have been on their way.
+    expect((await readMails(paced)).length).toBeLessThan(emails.length - 2);
+  });
 });

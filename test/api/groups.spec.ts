@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { textAt } from '../support/json.ts';
 import { matching } from '../support/matching.ts';
-import { listAll, startTestApp, type TestApp } from '../support/test-app.ts';
+import { type Answer, listAll, startTestApp, type TestApp } from '../support/test-app.ts';
 
 const SETTINGS = {
   from: 'Serverless workshop <workshop@example.com>',
@@ -84,6 +84,20 @@ describe('PUT /v1/groups/{group}', () => {
 
     expect(answer.status).toBe(200);
     expect(answer.body['version']).toBe(2);
+  });
+});
+
+describe('a condition that there be a group', () => {
+  it('makes none where there is none, and changes one that there is', async () => {
+    const put = (): Promise<Answer> =>
+      app.request('PUT', '/v1/groups/put-any', { body: {}, headers: { 'if-match': '*' } });
+
+    const refused = await put();
+    expect([refused.status, refused.body['code']]).toEqual([412, 'version-mismatch']);
+    expect((await app.request('GET', '/v1/groups/put-any')).status).toBe(404);
+
+    await app.request('PUT', '/v1/groups/put-any', { body: {} });
+    expect((await put()).status).toBe(200);
   });
 });
 

@@ -29,8 +29,8 @@ describe('the image, where a deployment names none', () => {
       'Dockerfile',
       'package-lock.json',
       'package.json',
+      'rolldown.config.ts',
       'src',
-      'tsconfig.build.json',
       'tsconfig.json',
     ]);
   });

@@ -285,6 +285,24 @@ describe('a body that cannot be used', () => {
   );
 });
 
+describe('a method that an address has not', () => {
+  const CASES = [
+    { method: 'DELETE', url: '/orders?key=hunter2', allow: 'GET, HEAD, POST' },
+    { method: 'PUT', url: '/orders/pause', allow: 'GET, HEAD, POST' },
+    { method: 'POST', url: '/orders/kinds/conflict', allow: 'GET, HEAD' },
+    { method: 'POST', url: '/docs', allow: 'GET, HEAD' },
+  ] as const;
+  it.each(CASES)('is told those that it has: $method $url', async ({ method, url, allow }) => {
+    const app = await aServer({ controllers: [OrdersController] });
+
+    const answer = await app.inject({ method, url, headers: { host: 'localhost' } });
+
+    expect(answer.json()).toMatchObject({ status: 405, code: 'method-not-allowed' });
+    expect(answer.headers['allow']).toBe(allow);
+    expect(answer.body).not.toContain('hunter2');
+  });
+});
+
 describe('an address that leads nowhere', () => {
   it('is named without its query', async () => {
     const app = await aServer({ controllers: [OrdersController] });

@@ -1,11 +1,10 @@
 import { execFile } from 'node:child_process';
-import { glob, rm, stat } from 'node:fs/promises';
+import { glob, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 
 const ROOT = join(import.meta.dirname, '../..');
-// The compiler writes it last.
-const BUILD_INFO = 'dist/.tsbuildinfo';
+const BUILT = 'dist/main.js';
 
 /** Builds dist once before all tests, because some of them start the server as it is shipped. Does nothing where it is up to date. */
 export async function setup(): Promise<void> {
@@ -13,23 +12,16 @@ export async function setup(): Promise<void> {
     return;
   }
   try {
-    await promisify(execFile)(
-      process.execPath,
-      ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json'],
-      {
-        cwd: ROOT,
-      },
-    );
+    await promisify(execFile)('npm', ['run', '--silent', 'build'], { cwd: ROOT });
   } catch (error) {
-    await rm(join(ROOT, BUILD_INFO), { force: true }); // or the next run would take what there is for complete
-    const said = error instanceof Error && 'stdout' in error ? String(error.stdout) : '';
+    const said = error instanceof Error && 'stderr' in error ? String(error.stderr) : '';
     throw new Error(`The build failed.\n${said}`, { cause: error });
   }
 }
 
 async function isUpToDate(): Promise<boolean> {
-  const builtAtMs = await modifiedAtMs(BUILD_INFO);
-  for await (const path of glob(['src/**/*.ts', 'package-lock.json', 'tsconfig*.json'], {
+  const builtAtMs = await modifiedAtMs(BUILT);
+  for await (const path of glob(['src/**/*.ts', 'package-lock.json', 'rolldown.config.ts', 'tsconfig.json'], {
     cwd: ROOT,
   })) {
     if ((await modifiedAtMs(path)) > builtAtMs) {

@@ -47,3 +47,8 @@ export function parseObject(text: string): JsonObject {
   }
   return value;
 }
+
+/** The object that a line is; `undefined` where it is something else, such as a line for people. */
+export function objectIn(line: string): JsonObject | undefined {
+  return line.startsWith('{') ? parseObject(line) : undefined;
+}

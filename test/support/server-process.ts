@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { Child, type Exit } from './child.ts';
-import { type JsonObject, parseObject, textAt } from './json.ts';
+import { type JsonObject, objectIn, textAt } from './json.ts';
 import { RemoteServer } from './remote-server.ts';
 import { until } from './until.ts';
 
@@ -110,6 +110,6 @@ export class ServerProcess implements AsyncDisposable {
 }
 
 function eventIn(line: string, event: string): JsonObject | undefined {
-  const fields = line.startsWith('{') ? parseObject(line) : undefined;
+  const fields = objectIn(line);
   return fields?.['msg'] === event ? fields : undefined;
 }

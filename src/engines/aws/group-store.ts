@@ -14,7 +14,7 @@ import { GROUP_KINDS, OPT_INS, USUAL_MAILING } from '../../groups/mailing-settin
 import { parseSendWindow, type SendWindow, windowFields } from '../../groups/send-window.ts';
 import { SUBSCRIBER_STATUSES, type SubscriberStatus } from '../../groups/subscriber.ts';
 import { Clock } from '../../platform/clock/clock.ts';
-import { VersionMismatchError } from '../../platform/errors/version-mismatch-error.ts';
+import { type ExpectedVersion, requireVersion } from '../../platform/errors/version-mismatch-error.ts';
 import { isFinished, MESSAGE_STATUSES } from '../../schedule/message.ts';
 import { AwsClients } from './aws-clients.ts';
 import { AwsNames } from './aws-names.ts';
@@ -63,7 +63,11 @@ export class AwsGroupStore extends GroupStore {
   }
 
   /** Decides upon what it reads and writes on that version; whoever was quicker makes it decide again. */
-  override async put(name: GroupName, settings: GroupSettings, expectedVersion?: number): Promise<PutGroup> {
+  override async put(
+    name: GroupName,
+    settings: GroupSettings,
+    expectedVersion?: ExpectedVersion,
+  ): Promise<PutGroup> {
     for (;;) {
       const before = await this.find(name);
       requireVersion(expectedVersion, before?.version);
@@ -364,13 +368,6 @@ export function countChanges(changes: ReadonlyMap<SubscriberStatus, number>): {
       statuses.length === 0 ? '' : `ADD ${statuses.map((status) => `${status}_count :${status}`).join(', ')}`,
     values: Object.fromEntries([...changes].map(([status, change]) => [`:${status}`, change])),
   };
-}
-
-/** @throws {VersionMismatchError} where a version was asked for and another one is stored. */
-export function requireVersion(expected: number | undefined, actual: number | undefined): void {
-  if (expected !== undefined && expected !== actual) {
-    throw new VersionMismatchError(expected, actual);
-  }
 }
 
 /** `at` as it is once stored: in whole milliseconds. */

@@ -22,10 +22,11 @@ import {
   subscriberKey,
   type SubscriberStatus,
 } from '../../groups/subscriber.ts';
+import { requireVersion } from '../../platform/errors/version-mismatch-error.ts';
 import { AwsClients } from './aws-clients.ts';
 import { AwsNames } from './aws-names.ts';
 import { consentUpdate } from './consent-store.ts';
-import { countBy, countChanges, groupUpdate, requireVersion, toStored } from './group-store.ts';
+import { countBy, countChanges, groupUpdate, toStored } from './group-store.ts';
 import { branded, instant, integer, type Item, oneOf, optionalText, text } from './item.ts';
 import { type ItemQuery, type Key, queryItems, readItem, readItems } from './read-items.ts';
 import { transact, TRANSACTION_MAX_ITEMS, type TransactItem } from './transact.ts';

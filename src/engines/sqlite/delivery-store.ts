@@ -94,7 +94,7 @@ export class SqliteDeliveryStore extends DeliveryStore {
     now: Temporal.Instant,
     page: ClaimablePage,
   ): Promise<readonly BatchPointer[]> {
-    return findClaimable(this.database, messageKey, now, page);
+    return findClaimable(this.database, messageKey, now, page).map(({ pointer }) => pointer);
   }
 
   override async findNextAt(
@@ -187,9 +187,8 @@ export class SqliteDeliveryStore extends DeliveryStore {
 
   override advance(batch: ClaimedBatch, progress: Progress): Promise<MessageStatus> {
     return this.database.write(() => {
-      this.#requireLease(batch, progress.now);
+      const status = this.#requireLease(batch, progress.now);
       this.#writeReport(batch, progress);
-      const status = this.#status(batch.messageKey);
       const next = status === 'sending' ? progress.next : undefined;
       this.database.run(
         `UPDATE batches SET in_flight_first = :nextFirst, in_flight_last = :nextLast, in_flight_count = :nextCount,
@@ -416,16 +415,22 @@ export class SqliteDeliveryStore extends DeliveryStore {
     });
   }
 
-  #requireLease(batch: ClaimedBatch, now: Temporal.Instant): void {
-    const held = this.database.get(`SELECT 1 FROM batches WHERE ${thisBatch} AND ${leaseHeld}`, {
-      messageKey: batch.messageKey,
-      first: batch.first,
-      token: batch.lease.token,
-      now: now.epochMilliseconds,
-    });
+  /** Answers the status of the message. */
+  #requireLease(batch: ClaimedBatch, now: Temporal.Instant): MessageStatus {
+    const held = this.database.get(
+      `SELECT status FROM messages WHERE message_key = :messageKey AND EXISTS (
+         SELECT 1 FROM batches WHERE ${thisBatch} AND ${leaseHeld})`,
+      {
+        messageKey: batch.messageKey,
+        first: batch.first,
+        token: batch.lease.token,
+        now: now.epochMilliseconds,
+      },
+    );
     if (!held) {
       throw new LeaseLostError(`a batch of message ${batch.messageKey}`);
     }
+    return oneOf(held, 'status', MESSAGE_STATUSES);
   }
 
   #endLease(batch: ClaimedBatch, availableAt: Temporal.Instant | undefined): void {
@@ -442,6 +447,9 @@ export class SqliteDeliveryStore extends DeliveryStore {
   }
 
   #writeReport(batch: ClaimedBatch, report: Report): void {
+    if (isEmpty(report)) {
+      return; // as mostly before the first window
+    }
     this.#countGone(batch, report);
     const gained: Record<Outcome, number> = { sent: 0, failed: 0, skipped: 0, unknown: 0 };
     for (const delivery of report.results) {
@@ -624,17 +632,23 @@ export class SqliteDeliveryStore extends DeliveryStore {
   }
 }
 
+/** A batch that may be claimed, and how many subscribers are in it. */
+export interface Claimable {
+  readonly pointer: BatchPointer;
+  readonly count: number;
+}
+
 /** `DeliveryStore.findClaimable` at one stroke, for the work queue: nothing happens between finding a batch and handing it out. */
 export function findClaimable(
   database: SqliteDatabase,
   messageKey: MessageKey,
   now: Temporal.Instant,
   page: ClaimablePage,
-): readonly BatchPointer[] {
+): readonly Claimable[] {
   // The index by name: the primary key looks as good to SQLite, but leads over every batch that is settled already.
   return database
     .all(
-      `SELECT message_key, first_subscriber, group_name FROM batches INDEXED BY batches_open JOIN messages USING (message_key)
+      `SELECT message_key, first_subscriber, group_name, count FROM batches INDEXED BY batches_open JOIN messages USING (message_key)
        WHERE message_key = :messageKey AND first_subscriber > :after AND ${claimable}
          AND (available_at > :since OR batches.lease_until > :since)
        ORDER BY first_subscriber LIMIT :limit`,
@@ -646,7 +660,7 @@ export function findClaimable(
         since: page.since?.epochMilliseconds ?? Number.MIN_SAFE_INTEGER,
       },
     )
-    .map(toPointer);
+    .map((row) => ({ pointer: toPointer(row), count: integer(row, 'count') }));
 }
 
 function toPointer(row: Row): BatchPointer {
@@ -687,6 +701,10 @@ function toDelivery(row: Row): Delivery {
     reason: optionalText(row, 'reason'),
     heard: row['heard'] === null ? {} : decodeHeard(JSON.parse(text(row, 'heard'))),
   };
+}
+
+function isEmpty({ results, attempts, goneInDoubt, bounced }: Report): boolean {
+  return results.length === 0 && !attempts && goneInDoubt === 0 && bounced === 0;
 }
 
 function heardColumn({ heard }: Delivery): string | null {

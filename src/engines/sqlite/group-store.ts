@@ -13,7 +13,7 @@ import { GROUP_KINDS, OPT_INS } from '../../groups/mailing-settings.ts';
 import { parseSendWindow, type SendWindow, windowFields } from '../../groups/send-window.ts';
 import { SUBSCRIBER_STATUSES, type SubscriberStatus } from '../../groups/subscriber.ts';
 import { Clock } from '../../platform/clock/clock.ts';
-import { VersionMismatchError } from '../../platform/errors/version-mismatch-error.ts';
+import { type ExpectedVersion, requireVersion } from '../../platform/errors/version-mismatch-error.ts';
 import { branded, instant, integer, oneOf, optionalNumber, optionalOneOf, optionalText } from './row.ts';
 import { type Row, SqliteDatabase } from './sqlite-database.ts';
 
@@ -34,7 +34,11 @@ export class SqliteGroupStore extends GroupStore {
     super();
   }
 
-  override put(name: GroupName, settings: GroupSettings, expectedVersion?: number): Promise<PutGroup> {
+  override put(
+    name: GroupName,
+    settings: GroupSettings,
+    expectedVersion?: ExpectedVersion,
+  ): Promise<PutGroup> {
     return this.database.write(() => {
       const before = this.#find(name);
       requireVersion(expectedVersion, before?.version);
@@ -161,11 +165,4 @@ export function ensureGroup(database: SqliteDatabase, name: GroupName, at: Tempo
     'INSERT INTO groups (group_name, date_added, version) VALUES (:name, :at, 1) ON CONFLICT DO NOTHING',
     { name, at: at.epochMilliseconds },
   );
-}
-
-/** @throws {VersionMismatchError} where a version was asked for and another one is stored. */
-export function requireVersion(expected: number | undefined, actual: number | undefined): void {
-  if (expected !== undefined && expected !== actual) {
-    throw new VersionMismatchError(expected, actual);
-  }
 }

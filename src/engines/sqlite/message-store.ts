@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { type GroupName, isGroupName } from '../../groups/group.ts';
 import { isSubscriberKey } from '../../groups/subscriber.ts';
+import { requireVersion } from '../../platform/errors/version-mismatch-error.ts';
 import { type SealedContent, sha256Hex, TEMPLATES } from '../../schedule/content.ts';
 import {
   type ClaimTerms,
@@ -35,7 +36,7 @@ import {
   RETRYABLE_OUTCOMES,
 } from '../../schedule/message.ts';
 import { isSeriesKey, type Occurrence } from '../../schedule/occurrence.ts';
-import { ensureGroup, requireVersion } from './group-store.ts';
+import { ensureGroup } from './group-store.ts';
 import { insertSeries, isStored } from './series-store.ts';
 import { branded, bytes, instant, integer, oneOf, optionalInstant, optionalText, text } from './row.ts';
 import { type Row, SqliteDatabase } from './sqlite-database.ts';

@@ -1,12 +1,12 @@
 import { Injectable } from '@nestjs/common';
 import type { GroupName } from '../../groups/group.ts';
+import { requireVersion } from '../../platform/errors/version-mismatch-error.ts';
 import { type SealedContent, sha256Hex } from '../../schedule/content.ts';
 import { ContentDamagedError } from '../../schedule/message.ts';
 import type { SeriesKey } from '../../schedule/occurrence.ts';
 import { decodeSeries, encodeSeries } from '../../schedule/series-record.ts';
 import { type SeriesPage, SeriesStore } from '../../schedule/series-store.ts';
 import { type Series, SeriesNotFoundError } from '../../schedule/series.ts';
-import { requireVersion } from './group-store.ts';
 import { bytes, integer, text } from './row.ts';
 import { type Row, SqliteDatabase } from './sqlite-database.ts';
 

@@ -9,8 +9,8 @@ type Parameters = Readonly<Record<string, SQLInputValue>>;
 // A commit with synchronous=FULL waits for the disk, whatever it holds, so writes that wait together share one.
 // The bound keeps one commit from holding the event loop for long.
 const WRITES_PER_COMMIT = 200;
-// A turn of the event loop with nothing to do takes microseconds, so a write that comes alone hardly waits.
-const TURNS_PER_COMMIT = 4;
+// How long writes are gathered at most, as long as more come: about what a commit takes that waits for the disk.
+const GATHER_MS = 3;
 
 interface Write {
   readonly work: () => void;
@@ -92,16 +92,16 @@ export class SqliteDatabase {
         fail: (error) => reject(translate(error)),
       });
       if (this.#writes.length === 1) {
-        setImmediate(() => this.#gather(0, 1));
+        setImmediate(() => this.#gather(0, performance.now() + GATHER_MS));
       }
     });
   }
 
   /** Commits once a turn of the event loop has brought nothing more: what comes meanwhile would wait for a commit of its own. */
-  #gather(before: number, turn: number): void {
+  #gather(before: number, endMs: number): void {
     const count = this.#writes.length;
-    if (count > before && count < WRITES_PER_COMMIT && turn < TURNS_PER_COMMIT) {
-      setImmediate(() => this.#gather(count, turn + 1));
+    if (count > before && count < WRITES_PER_COMMIT && performance.now() < endMs) {
+      setImmediate(() => this.#gather(count, endMs));
       return;
     }
     this.#commitWrites();

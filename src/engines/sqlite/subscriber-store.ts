@@ -21,8 +21,9 @@ import {
   SubscriberNotFoundError,
   subscriberKey,
 } from '../../groups/subscriber.ts';
+import { requireVersion } from '../../platform/errors/version-mismatch-error.ts';
 import { recordConsent } from './consent-store.ts';
-import { ensureGroup, requireVersion } from './group-store.ts';
+import { ensureGroup } from './group-store.ts';
 import { branded, instant, integer, oneOf, optionalText, text } from './row.ts';
 import { type Row, SqliteDatabase } from './sqlite-database.ts';
 

@@ -1,16 +1,16 @@
 import { Injectable } from '@nestjs/common';
 import type { BatchPointer } from '../../delivery/batch.ts';
-import { type Task, WorkQueue } from '../../delivery/work-queue.ts';
+import { partOf, type Task, WorkQueue } from '../../delivery/work-queue.ts';
 import { Clock, isReached, MINUTE_MS, plusMs, SECOND_MS } from '../../platform/clock/clock.ts';
 import { isMessageKey, type MessageKey } from '../../schedule/message.ts';
-import { claimable, findClaimable } from './delivery-store.ts';
+import { type Claimable, claimable, findClaimable } from './delivery-store.ts';
 import { branded, integer } from './row.ts';
 import { SqliteDatabase } from './sqlite-database.ts';
 
 // A worker claims what it is given at once; from then on the lease of the batch keeps others away.
 const HAND_OUT_MS = MINUTE_MS;
 // Of messages that have something to claim: mostly the first few are enough for everybody who asks.
-const AT_WORK_PAGE = 8;
+const AT_WORK_PAGE = 16;
 // What somebody could not do is not tried again without pause.
 const GIVEN_BACK_MS = 5 * SECOND_MS;
 // A push ends the wait at once; this is for batches whose retry has come.
@@ -64,27 +64,30 @@ export class SqliteWorkQueue extends WorkQueue {
     }
   }
 
-  override async pull(limit: number, signal: AbortSignal): Promise<readonly Task[]> {
+  override async pull(limit: number, signal: AbortSignal, most = limit): Promise<readonly Task[]> {
     const pushesBefore = this.#pushes;
-    const tasks = this.#take(limit);
+    const tasks = this.#take(limit, most);
     if (tasks.length > 0 || signal.aborted) {
       return tasks;
     }
     if (this.#pushes === pushesBefore) {
       await this.#wait(signal);
     }
-    return signal.aborted ? [] : this.#take(limit);
+    return signal.aborted ? [] : this.#take(limit, most);
   }
 
   /** At one stroke, so that two pulls at the same time never get the same batch. */
-  #take(limit: number): readonly Task[] {
-    const turns: (readonly BatchPointer[])[] = [];
+  #take(limit: number, most: number): readonly Task[] {
+    const turns: (readonly Claimable[])[] = [];
+    let first = 0; // of each turn, together
     for (const messageKey of this.#messagesInTurn()) {
-      const pointers = this.#claimable(messageKey, limit);
-      if (pointers.length > 0) {
-        turns.push(pointers);
+      const batches = this.#claimable(messageKey, most);
+      const [next] = batches;
+      if (next) {
+        turns.push(batches);
+        first += partOf(next.count);
       }
-      if (turns.length >= limit) {
+      if (first >= limit || turns.length >= most) {
         break;
       }
     }
@@ -92,7 +95,7 @@ export class SqliteWorkQueue extends WorkQueue {
     const inTurn = Array.from({ length: rounds }, (_, round) =>
       turns.flatMap((turn) => turn[round] ?? []),
     ).flat();
-    const tasks = inTurn.slice(0, limit).map((pointer) => this.#handOut(pointer));
+    const tasks = withinLimit(inTurn, limit, most).map((batch) => this.#handOut(batch));
     this.#servedLast = tasks.at(-1)?.pointer.messageKey ?? this.#servedLast;
     return tasks;
   }
@@ -143,10 +146,10 @@ export class SqliteWorkQueue extends WorkQueue {
     return row && { dueAt: integer(row, 'due_at'), key };
   }
 
-  #claimable(messageKey: MessageKey, limit: number): readonly BatchPointer[] {
+  #claimable(messageKey: MessageKey, limit: number): readonly Claimable[] {
     const page = { after: undefined, limit: limit + this.#handedOut.size, since: undefined };
     return findClaimable(this.database, messageKey, this.clock.now(), page)
-      .filter((pointer) => !this.#isHandedOut(pointer))
+      .filter(({ pointer }) => !this.#isHandedOut(pointer))
       .slice(0, limit);
   }
 
@@ -155,16 +158,12 @@ export class SqliteWorkQueue extends WorkQueue {
     return handedOut !== undefined && !isReached(handedOut.until, this.clock.now());
   }
 
-  #handOut(pointer: BatchPointer): Task {
+  #handOut({ pointer, count }: Claimable): Task {
     const name = nameOf(pointer);
-    const row = this.database.get(
-      'SELECT count FROM batches WHERE message_key = :messageKey AND first_subscriber = :first',
-      { messageKey: pointer.messageKey, first: pointer.first },
-    );
     let isOver = false;
     const task: Task = {
       pointer,
-      ...(row && { count: integer(row, 'count') }),
+      count,
       done: async () => {
         // Only its own: meanwhile the batch may have been given to somebody else.
         if (!isOver && this.#handedOut.get(name)?.task === task) {
@@ -194,6 +193,16 @@ export class SqliteWorkQueue extends WorkQueue {
     this.#waiting.delete(wakeUp);
     signal.removeEventListener('abort', wakeUp);
   }
+}
+
+/** As many of the first as are together no more than so many whole ones, and the first of all in any case. */
+function withinLimit(batches: readonly Claimable[], limit: number, most: number): readonly Claimable[] {
+  let parts = 0;
+  const end = batches.findIndex(({ count }, index) => {
+    parts += partOf(count);
+    return index > 0 && parts > limit;
+  });
+  return batches.slice(0, Math.min(end === -1 ? batches.length : end, most));
 }
 
 function nameOf(pointer: BatchPointer): string {

@@ -89,7 +89,7 @@ export class RowSorter implements AsyncDisposable {
     this.#lines.sort((a, b) => compareKeys(a.key, b.key));
     const bytes = Buffer.from(this.#lines.map(({ text }) => text).join(''));
     this.#lines = [];
-    await this.file.write(bytes, 0, bytes.length, this.#bytes);
+    await writeAll(this.file, bytes, this.#bytes);
     const start = this.#bytes;
     this.#bytes += bytes.length;
     this.#runs.push(new Run(this.file, { number: this.#runs.length, start, end: this.#bytes }));
@@ -137,13 +137,25 @@ class Run {
     this.#lines = [];
     this.#next = 0;
     for (let size = READ_BYTES; this.#offset < this.#end && this.isEmpty; size *= 2) {
-      const wanted = Math.min(size, this.#end - this.#offset);
+      const left = this.#end - this.#offset;
+      const wanted = Math.min(size, left);
       const { buffer, bytesRead } = await this.file.read(Buffer.allocUnsafe(wanted), 0, wanted, this.#offset);
-      const length = buffer.lastIndexOf(LINE_END, bytesRead - 1) + 1; // none where a row is longer than that
+      const length = buffer.subarray(0, bytesRead).lastIndexOf(LINE_END) + 1; // none where a row is longer than that
+      if (length === 0 && wanted === left) {
+        throw new Error('The file of rows that are sorted has ended too early.');
+      }
       this.#offset += length;
       this.#lines = buffer.toString('utf8', 0, length).split('\n').slice(0, -1).map(lineOf);
     }
     return !this.isEmpty;
+  }
+}
+
+/** The system may write less than it is given: where the disk is full, of which the next call speaks. */
+async function writeAll(file: FileHandle, bytes: Buffer, position: number): Promise<void> {
+  for (let written = 0; written < bytes.length;) {
+    const { bytesWritten } = await file.write(bytes, written, bytes.length - written, position + written);
+    written += bytesWritten;
   }
 }
 

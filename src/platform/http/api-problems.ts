@@ -11,6 +11,7 @@ const EXAMPLE_CONTEXT: ProblemContext = {
   path: '/v1/groups',
   requestId: '0f7a1c9e-3b52-4c1d-9a0e-6f1f3c2b8d47',
   bodyLimitBytes: 22_020_096,
+  allowed: [],
 };
 
 /** What is thrown in any feature, by the status that it is answered with. */

@@ -1,6 +1,7 @@
 import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
 import type { FastifyRequest } from 'fastify';
 import { InvalidInputError } from '../errors/domain-error.ts';
+import type { ExpectedVersion } from '../errors/version-mismatch-error.ts';
 
 // 15 digits: every such number is exact.
 const ETAG_PATTERN = /^"([1-9]\d{0,14})"$/;
@@ -26,6 +27,14 @@ export function etagOf(version: number): string {
 /** The version that the caller saw; absent where the request asks for none, or for any (`*`). */
 export const IfMatch = createParamDecorator((_data: unknown, context: ExecutionContext) =>
   parseIfMatch(context.switchToHttp().getRequest<FastifyRequest>().headers['if-match']),
+);
+
+/** The same of what a request may also make: there, `*` asks that it exist (RFC 9110, 13.1.1). */
+export const IfMatchOrMake = createParamDecorator(
+  (_data: unknown, context: ExecutionContext): ExpectedVersion | undefined => {
+    const { 'if-match': header } = context.switchToHttp().getRequest<FastifyRequest>().headers;
+    return header === '*' ? 'any' : parseIfMatch(header);
+  },
 );
 
 /** @throws {InvalidInputError} for what no version's tag can equal: weak tags, lists, anything malformed. */

@@ -8,6 +8,7 @@ import { DomainError } from '../errors/domain-error.ts';
 import { Log } from '../logging/log.ts';
 import { jsonBodyLimitBytes } from './json-body.ts';
 import { type Problem, PROBLEM_CONTENT_TYPE, problemOf } from './problem.ts';
+import { RouteMethods } from './route-methods.ts';
 
 const RETRY_AFTER_SECONDS = '5';
 
@@ -18,9 +19,11 @@ export class ProblemFilter implements ExceptionFilter {
   readonly #adapters: HttpAdapterHost;
   readonly #log: Log;
   readonly #bodyLimitBytes: number;
+  readonly #methods: RouteMethods;
 
-  constructor(adapters: HttpAdapterHost, settings: Settings, log: Log) {
+  constructor(adapters: HttpAdapterHost, methods: RouteMethods, settings: Settings, log: Log) {
     this.#adapters = adapters;
+    this.#methods = methods;
     this.#log = log;
     this.#bodyLimitBytes = jsonBodyLimitBytes(settings);
   }
@@ -30,9 +33,12 @@ export class ProblemFilter implements ExceptionFilter {
     const request = http.getRequest<FastifyRequest | IncomingMessage>();
     const reply = http.getResponse<FastifyReply | ServerResponse>();
     const { httpAdapter } = this.#adapters;
+    const path = pathOf(request);
+    const allowed = error instanceof HttpException ? this.#methods.of(path) : [];
     const problem = problemOf(error, {
       method: request.method ?? '',
-      path: pathOf(request),
+      path,
+      allowed,
       requestId: typeof request.id === 'string' ? request.id : '',
       bodyLimitBytes: this.#bodyLimitBytes,
     });
@@ -44,6 +50,9 @@ export class ProblemFilter implements ExceptionFilter {
     }
     for (const [name, value] of Object.entries(headersOf(problem))) {
       httpAdapter.setHeader(reply, name, value);
+    }
+    if (problem.status === 405) {
+      httpAdapter.setHeader(reply, 'allow', allowed.join(', '));
     }
     const challenges = problem.status === 401 ? challengesFor(request.headers.accept) : [];
     for (const challenge of challenges) {

@@ -85,6 +85,8 @@ export interface ProblemContext {
   readonly path: string;
   readonly requestId: string;
   readonly bodyLimitBytes: number;
+  /** The methods that the path has. */
+  readonly allowed: readonly string[];
 }
 
 const STATUS_OF_KIND: Readonly<Record<ErrorKind, number>> = {
@@ -177,6 +179,13 @@ function ofFastify(error: FastifyError, context: ProblemContext): Plain | undefi
 
 function ofHttpException(error: HttpException, context: ProblemContext): Plain {
   const status = error.getStatus();
+  if (status === 404 && context.allowed.length > 0 && !context.allowed.includes(context.method)) {
+    return {
+      status: 405,
+      code: 'method-not-allowed',
+      detail: `${context.path} has ${context.allowed.join(', ')}, and no ${context.method}.`,
+    };
+  }
   if (status === 404) {
     return {
       status,

@@ -13,6 +13,7 @@ import { readFormBodies } from './form-body.ts';
 import { jsonBodyLimitBytes, readJsonBodies } from './json-body.ts';
 import { type Problem, PROBLEM_CONTENT_TYPE, problemOf, titleOf } from './problem.ts';
 import { requestIdOf } from './request-id.ts';
+import { RouteMethods } from './route-methods.ts';
 import { SIGNED_LINK_PATTERN } from './signed-link.ts';
 import { secureHeaders } from './secure-headers.ts';
 import { readStreams } from './stream-body.ts';
@@ -74,6 +75,7 @@ export function configureServer(app: NestFastifyApplication): void {
   }
   const shutdown = app.get(Shutdown);
   adapter.whenStopping = (): void => shutdown.begin();
+  noteRoutes(adapter, app.get(RouteMethods));
   readJsonBodies(adapter.getInstance(), jsonBodyLimitBytes(app.get(Settings)));
   readFormBodies(adapter.getInstance());
   readStreams(adapter.getInstance());
@@ -96,6 +98,12 @@ function isToSignedLink(request: { readonly url?: string }): boolean {
 function serveHealthOnly(adapter: FastifyAdapter): void {
   adapter.getInstance().addHook('onRequest', (request, _reply, done) => {
     done(request.url.startsWith('/health/') ? undefined : new ApiNotServedError());
+  });
+}
+
+function noteRoutes(adapter: FastifyAdapter, methods: RouteMethods): void {
+  adapter.getInstance().addHook('onRoute', ({ method, url }) => {
+    [method].flat().forEach((name) => methods.note(name, url));
   });
 }
 
@@ -135,6 +143,7 @@ function answerUnroutable(error: Error, request: FastifyRequest, reply: FastifyR
     path: '',
     requestId: request.id,
     bodyLimitBytes: 0,
+    allowed: [],
   });
   void reply
     .code(problem.status)
