@@ -102,7 +102,8 @@ async function buildProcesses(): Promise<void> {
   const input = Object.fromEntries(
     PROCESSES.map((name) => [name, fileURLToPath(new URL(`./processes/${name}.js`, import.meta.url))]),
   );
-  await build({ ...settings, input, output: { ...settings.output, dir: BUILT } });
+  // In the order of the imports: stores need reflect-metadata to be there.
+  await build({ ...settings, input, output: { ...settings.output, dir: BUILT, strictExecutionOrder: true } });
 }
 
 async function onEmbedded({ messages, pairs, scans }: Plan): Promise<Compared> {

@@ -311,14 +311,24 @@ export class SqliteImportStore extends ImportStore {
          time_zone = excluded.time_zone, version = excluded.version`,
       [group, JSON.stringify(ordered.map(({ after }) => valuesOf(after)))],
     );
-    const recorded = ordered.flatMap(({ after, consent }) => (consent ? [[after.key, consent.what]] : []));
-    // As `recordConsent` does.
-    this.database.runInPlace(
-      `INSERT INTO consents (group_name, subscriber, position, what, how, at)
-       SELECT ?1, value ->> 0, (SELECT COUNT(*) FROM consents WHERE group_name = ?1 AND subscriber = value ->> 0), value ->> 1, ?2, ?3
-       FROM json_each(?4)`,
-      [group, originOf('import').how, at.epochMilliseconds, JSON.stringify(recorded)],
+    const recorded = Map.groupBy(
+      ordered.flatMap(({ after, consent }) => (consent ? [{ key: after.key, what: consent.what }] : [])),
+      ({ what }) => what,
     );
+    for (const [what, entries] of recorded) {
+      // As `recordConsent` does.
+      this.database.runInPlace(
+        `INSERT INTO consents (group_name, subscriber, position, what, how, at)
+         SELECT ?1, value, (SELECT COUNT(*) FROM consents WHERE group_name = ?1 AND subscriber = value), ?2, ?3, ?4 FROM json_each(?5)`,
+        [
+          group,
+          what,
+          originOf('import').how,
+          at.epochMilliseconds,
+          JSON.stringify(entries.map(({ key }) => key)),
+        ],
+      );
+    }
   }
 
   #note(key: ImportKey, { after, positions }: ImportChunk, results: string): void {
