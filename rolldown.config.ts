@@ -70,6 +70,7 @@ export default {
     format: 'esm',
     chunkFileNames: 'chunks/[name].js',
     keepNames: true, // of classes: they are in logs and in the OpenAPI document
+    strictExecutionOrder: true, // or decorators may run before reflect-metadata
     sourcemap: true,
     sourcemapExcludeSources: true,
   },

@@ -102,8 +102,7 @@ async function buildProcesses(): Promise<void> {
   const input = Object.fromEntries(
     PROCESSES.map((name) => [name, fileURLToPath(new URL(`./processes/${name}.js`, import.meta.url))]),
   );
-  // In the order of the imports: stores need reflect-metadata to be there.
-  await build({ ...settings, input, output: { ...settings.output, dir: BUILT, strictExecutionOrder: true } });
+  await build({ ...settings, input, output: { ...settings.output, dir: BUILT } });
 }
 
 async function onEmbedded({ messages, pairs, scans }: Plan): Promise<Compared> {
