@@ -6,8 +6,9 @@ import { getHeapSpaceStatistics, setFlagsFromString } from 'node:v8';
  * 46 MB were alive. Grown in small steps, and with a young generation that has a limit, it stays near what is alive.
  */
 
-// Both halves of it. With half of that a message costs a third more to schedule; with twice as much an import takes 15 MB more.
-const YOUNG_BYTES = 8 * 2 ** 20;
+// Both halves of it. With half of that, 14 % of the time of a message scheduled on AWS goes to collecting garbage instead of 10 %; with this,
+// an import of a million rows takes 195 MB at its peak.
+const YOUNG_BYTES = 16 * 2 ** 20;
 
 /** To be called before anything large is loaded: by then a heap that may grow has grown, and stays so. A second call changes nothing. */
 export function keepHeapSmall(): void {
