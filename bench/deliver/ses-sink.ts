@@ -1,6 +1,6 @@
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import { buffer } from 'node:stream/consumers';
-import { at, objectsAt, parseObject, textAt } from '../../test/support/json.ts';
+import type { ServerResponse } from 'node:http';
+import { objectsAt, parseObject, textAt } from '../../test/support/json.ts';
+import { standIn } from '../frame/stand-in.ts';
 
 /*
  * Answers the calls of Amazon SES by which a message goes out in bulk, properly but at once, and remembers who was written to. The stand-in
@@ -13,15 +13,7 @@ import { at, objectsAt, parseObject, textAt } from '../../test/support/json.ts';
 
 const recipients: string[] = [];
 
-const server = createServer({ keepAliveTimeout: 60_000 }, (request, response) => {
-  void answer(request, response);
-});
-server.listen(0, '127.0.0.1', () => {
-  process.stdout.write(`${JSON.stringify({ port: at(server.address(), 'port') })}\n`);
-});
-
-async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const body = await buffer(request);
+standIn((request, body, response) => {
   switch (`${request.method} ${request.url}`) {
     case 'POST /v2/email/outbound-bulk-emails':
       reply(response, { BulkEmailEntryResults: take(body) });
@@ -40,7 +32,7 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
     default:
       response.writeHead(501).end();
   }
-}
+});
 
 function take(body: Buffer): unknown {
   return objectsAt(parseObject(body.toString()), 'BulkEmailEntries').map((entry) => {

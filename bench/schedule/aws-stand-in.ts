@@ -1,6 +1,5 @@
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import { buffer } from 'node:stream/consumers';
 import { at, isObject, type JsonObject, objectsAt, parseObject, textAt } from '../../test/support/json.ts';
+import { standIn } from '../frame/stand-in.ts';
 
 /*
  * Answers the calls of S3 and DynamoDB by which a message is stored, properly but at once: objects and items are kept, and a condition
@@ -23,15 +22,7 @@ const calls: Record<string, number> = {};
 
 const TARGET_PREFIX = 'DynamoDB_20120810.';
 
-const server = createServer({ keepAliveTimeout: 60_000 }, (request, response) => {
-  void answer(request, response);
-});
-server.listen(0, '127.0.0.1', () => {
-  process.stdout.write(`${JSON.stringify({ port: at(server.address(), 'port') })}\n`);
-});
-
-async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const body = await buffer(request);
+standIn((request, body, response) => {
   const target = request.headers['x-amz-target'];
   if (typeof target === 'string') {
     const operation = target.slice(TARGET_PREFIX.length);
@@ -49,7 +40,7 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
   } else {
     response.writeHead(501).end();
   }
-}
+});
 
 function count(operation: string): void {
   calls[operation] = (calls[operation] ?? 0) + 1;

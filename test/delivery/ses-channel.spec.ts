@@ -480,6 +480,7 @@ describe('content that SES puts together', () => {
     ],
     ['a header longer than SES takes', [{ name: 'X-Long', value: 'x'.repeat(991) }]],
     ['a header that is not ASCII', [{ name: 'X-Name', value: 'ü' }]],
+    ['a header that SES might fill in', [{ name: 'List-Id', value: '"{{s}}" <news.example.com>' }]],
   ])('goes as a MIME message instead, with %s', async (_what, headers) => {
     const standIn = await aStandIn();
     const channel = await aChannel(standIn.url);

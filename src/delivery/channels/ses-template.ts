@@ -64,6 +64,7 @@ const MAX_MAILBOX_LENGTH = 990;
 
 const HEADER_NAME_PATTERN = /^[!-9;-~]+$/;
 const HEADER_VALUE_PATTERN = /^[ -~]*$/;
+const TAG_START = '{{';
 // Line ends and tabs are text; what other control characters become is not documented.
 // eslint-disable-next-line no-control-regex -- control characters are what it looks for
 const CONTROL_PATTERN = /[\u0000-\u0008\u000b\u000c\u000e-\u001f]/;
@@ -158,7 +159,7 @@ function isLiteral(literal: string, index: number, all: readonly string[]): bool
 }
 
 function isPlain(text: string): boolean {
-  return !text.includes('{{') && !CONTROL_PATTERN.test(text) && text.isWellFormed();
+  return !text.includes(TAG_START) && !CONTROL_PATTERN.test(text) && text.isWellFormed();
 }
 
 function tagged(literals: readonly string[], prefix: string): string {
@@ -215,6 +216,7 @@ function hasUsableHeaders({ headers }: Mail): boolean {
       ({ name, value }) =>
         HEADER_NAME_PATTERN.test(name) &&
         HEADER_VALUE_PATTERN.test(value) &&
+        !value.includes(TAG_START) && // whether SES fills in headers of a template is not documented
         name.length <= MAX_HEADER_NAME_LENGTH &&
         value.length <= MAX_HEADER_VALUE_LENGTH &&
         name.length + value.length <= MAX_HEADER_LENGTH,
