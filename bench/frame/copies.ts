@@ -20,6 +20,7 @@ export function copyRows(path: string, plans: readonly CopyPlan[]): void {
     for (const plan of plans) {
       copyFirstRow(db, plan);
     }
+    countSubscribers(db);
     db.exec('COMMIT; PRAGMA wal_checkpoint(TRUNCATE)');
   } finally {
     db.close();
@@ -37,6 +38,15 @@ function copyFirstRow(db: DatabaseSync, { table, count, columns }: CopyPlan): vo
        numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ${count})
      INSERT INTO ${table} (${names.join(', ')}) SELECT ${values.join(', ')} FROM numbers, original`,
   );
+}
+
+/** As the server keeps them, which counts whom it adds. */
+function countSubscribers(db: DatabaseSync): void {
+  db.exec(`DELETE FROM subscriber_counts;
+    INSERT INTO subscriber_counts SELECT group_name, status, COUNT(*) FROM subscribers GROUP BY 1, 2;
+    DELETE FROM subscriber_zones;
+    INSERT INTO subscriber_zones
+      SELECT group_name, LOWER(COALESCE(time_zone, '')), COUNT(*) FROM subscribers WHERE status = 'active' GROUP BY 1, 2`);
 }
 
 /** SQL for the key of the copy number `n`: a UUIDv7 that differs from the original's in its random part. */

@@ -32,12 +32,27 @@ import type { Subscriber, SubscriberKey } from '../../groups/subscriber.ts';
 import { ensureGroup } from './group-store.ts';
 import { branded, instant, integer, oneOf, optionalInstant, optionalText, text } from './row.ts';
 import { type Row, SqliteDatabase } from './sqlite-database.ts';
-import { toSubscriber } from './subscriber-store.ts';
+import { countAdded, toSubscriber } from './subscriber-store.ts';
 
 // One commit holds the event loop for as long as it takes to write so many rows: some tens of milliseconds where they are spread over a group of a million.
-const CHUNK_ROWS = 500;
+const CHUNK_ROWS = 1_000;
+// Of one statement: a statement for each row takes twice as long, and one of more rows than this gains nothing.
+const INSERT_ROWS = 50;
 const READ_BYTES = 64 * 1024;
 const RESULTS_PAGE = 100;
+
+const SUBSCRIBER_COLUMNS = [
+  'subscriber',
+  'email',
+  'status',
+  'name',
+  'attributes',
+  'time_zone',
+  'date_joined',
+  'version',
+] as const;
+const INSERT_ONE = insertOf(1);
+const INSERT_MANY = insertOf(INSERT_ROWS);
 
 @Injectable()
 export class SqliteImportStore extends ImportStore {
@@ -297,29 +312,59 @@ export class SqliteImportStore extends ImportStore {
     return new Map(found.map(toSubscriber).map((subscriber) => [subscriber.key, subscriber]));
   }
 
-  /**
-   * In the order of the index, where neighbours lie on one page. Each table in one statement: within a savepoint, each one that fires a trigger
-   * keeps a journal of its own, which for thousands takes longer than to write them.
-   */
+  /** In the order of the index, where neighbours lie on one page. */
   #write(group: GroupName, at: Temporal.Instant, writes: readonly SubscriberWrite[]): void {
     const ordered = writes.toSorted((a, b) => (a.after.key < b.after.key ? -1 : 1));
+    const added = ordered.flatMap(({ before, after }) => (before ? [] : [after]));
+    this.#insert(group, added);
+    countAdded(this.database, group, added);
+    this.#update(
+      group,
+      ordered.flatMap(({ before, after }) => (before ? [after] : [])),
+    );
+    this.#record(group, at, ordered);
+  }
+
+  #insert(group: GroupName, added: readonly Subscriber[]): void {
+    for (let start = 0; start < added.length;) {
+      const count = added.length - start < INSERT_ROWS ? 1 : INSERT_ROWS; // two statements, not one for each number of rows
+      const values = added.slice(start, start + count).flatMap(valuesOf);
+      this.database.runInPlace(count === 1 ? INSERT_ONE : INSERT_MANY, [group, ...values]);
+      start += count;
+    }
+  }
+
+  /**
+   * In one statement: within a savepoint, each one that fires a trigger keeps a journal of its own, which for thousands takes longer than to
+   * write them. All are there, so each conflicts; an UPDATE that joined them might be planned the other way round.
+   */
+  #update(group: GroupName, changed: readonly Subscriber[]): void {
+    if (changed.length === 0) {
+      return;
+    }
     this.database.runInPlace(
-      `INSERT INTO subscribers (group_name, subscriber, email, status, name, attributes, time_zone, date_joined, version)
-       SELECT ?1, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7 FROM json_each(?2)
+      `INSERT INTO subscribers (group_name, ${SUBSCRIBER_COLUMNS.join(', ')})
+       SELECT ?1, ${SUBSCRIBER_COLUMNS.map((_, index) => `value ->> ${index}`).join(', ')} FROM json_each(?2)
        WHERE true -- or SQLite takes ON for that of a join
        ON CONFLICT DO UPDATE SET status = excluded.status, name = excluded.name, attributes = excluded.attributes,
          time_zone = excluded.time_zone, version = excluded.version`,
-      [group, JSON.stringify(ordered.map(({ after }) => valuesOf(after)))],
+      [group, JSON.stringify(changed.map(valuesOf))],
     );
+  }
+
+  /** As `recordConsent` does. @param writes in the order of addresses. */
+  #record(group: GroupName, at: Temporal.Instant, writes: readonly SubscriberWrite[]): void {
+    const position = this.#hasConsents(group, writes)
+      ? '(SELECT COUNT(*) FROM consents WHERE group_name = ?1 AND subscriber = value)'
+      : '0';
     const recorded = Map.groupBy(
-      ordered.flatMap(({ after, consent }) => (consent ? [{ key: after.key, what: consent.what }] : [])),
+      writes.flatMap(({ after, consent }) => (consent ? [{ key: after.key, what: consent.what }] : [])),
       ({ what }) => what,
     );
     for (const [what, entries] of recorded) {
-      // As `recordConsent` does.
       this.database.runInPlace(
         `INSERT INTO consents (group_name, subscriber, position, what, how, at)
-         SELECT ?1, value, (SELECT COUNT(*) FROM consents WHERE group_name = ?1 AND subscriber = value), ?2, ?3, ?4 FROM json_each(?5)`,
+         SELECT ?1, value, ${position}, ?2, ?3, ?4 FROM json_each(?5)`,
         [
           group,
           what,
@@ -329,6 +374,17 @@ export class SqliteImportStore extends ImportStore {
         ],
       );
     }
+  }
+
+  /** False where nothing is recorded of any address from the first to the last: asking for each takes as long as writing them. */
+  #hasConsents(group: GroupName, writes: readonly SubscriberWrite[]): boolean {
+    const [first, last] = [writes[0]?.after.key ?? '', writes.at(-1)?.after.key ?? ''];
+    return (
+      this.database.get(
+        'SELECT 1 FROM consents WHERE group_name = :group AND subscriber BETWEEN :first AND :last LIMIT 1',
+        { group, first, last },
+      ) !== undefined
+    );
   }
 
   #note(key: ImportKey, { after, positions }: ImportChunk, results: string): void {
@@ -362,8 +418,14 @@ async function* readPieces(path: string): AsyncGenerator {
   }
 }
 
-/** In the order of the columns that `#write` names. */
-function valuesOf(subscriber: Subscriber): readonly unknown[] {
+/** The group is the first of its values; then come those of each subscriber. */
+function insertOf(rows: number): string {
+  const tuple = `(?1${', ?'.repeat(SUBSCRIBER_COLUMNS.length)})`;
+  return `INSERT INTO subscribers (group_name, ${SUBSCRIBER_COLUMNS.join(', ')}) VALUES ${Array(rows).fill(tuple).join(', ')}`;
+}
+
+/** In the order of SUBSCRIBER_COLUMNS. */
+function valuesOf(subscriber: Subscriber): readonly (string | number | null)[] {
   return [
     subscriber.key,
     subscriber.email,

@@ -330,6 +330,11 @@ const MIGRATIONS: readonly string[] = [
   UPDATE imports SET read_bytes = 0, read_count = 0, created_count = 0, updated_count = 0, unchanged_count = 0, rejected_count = 0,
     duplicate_count = 0 WHERE state = 'working';
   `,
+  `
+  -- Whoever inserts subscribers counts them, many at a time: a trigger for each row took a third of the time of an import.
+  DROP TRIGGER subscriber_added;
+  DROP TRIGGER subscriber_zone_added;
+  `,
 ];
 
 /** Brings the schema up to date; a second run does nothing. Throws on a file that a newer Belfry wrote. */

@@ -39,6 +39,8 @@ export class SqliteDatabase {
     // after nearly every commit.
     this.#db.exec('PRAGMA cache_size = -8000'); // KB
     this.#db.exec('PRAGMA wal_autocheckpoint = 4000'); // pages: 16 MB
+    // What a savepoint has to undo: beyond 64 KB of pages, it would go to a file on the disk, made anew for each.
+    this.#db.exec('PRAGMA temp_store = MEMORY');
     migrate(this.#db);
   }
 

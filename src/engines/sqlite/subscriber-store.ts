@@ -40,7 +40,13 @@ export class SqliteSubscriberStore extends SubscriberStore {
   ): Promise<readonly Added[]> {
     return this.database.write(() => {
       ensureGroup(this.database, group, at);
-      return newcomers.map((newcomer) => this.#add(group, newcomer, at));
+      const results = newcomers.map((newcomer) => this.#add(group, newcomer, at));
+      countAdded(
+        this.database,
+        group,
+        results.flatMap(({ kind, subscriber }) => (kind === 'added' ? [subscriber] : [])),
+      );
+      return results;
     });
   }
 
@@ -206,6 +212,25 @@ export class SqliteSubscriberStore extends SubscriberStore {
       },
     );
     return row && toSubscriber(row);
+  }
+}
+
+/** Counts subscribers who were inserted, inside the `write` that did; triggers count those who change or leave. */
+export function countAdded(database: SqliteDatabase, group: GroupName, added: readonly Subscriber[]): void {
+  for (const [status, { length }] of Map.groupBy(added, (subscriber) => subscriber.status)) {
+    database.run(
+      `INSERT INTO subscriber_counts (group_name, status, count) VALUES (:group, :status, :length)
+       ON CONFLICT DO UPDATE SET count = count + excluded.count`,
+      { group, status, length },
+    );
+  }
+  const active = added.filter(({ status }) => status === 'active');
+  for (const [timeZone, { length }] of Map.groupBy(active, (subscriber) => subscriber.timeZone ?? '')) {
+    database.run(
+      `INSERT INTO subscriber_zones (group_name, time_zone, count) VALUES (:group, LOWER(:timeZone), :length)
+       ON CONFLICT DO UPDATE SET count = count + excluded.count`,
+      { group, timeZone, length },
+    );
   }
 }
 
