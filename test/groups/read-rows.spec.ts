@@ -40,6 +40,15 @@ function told(rows: readonly ReadRow[]): readonly unknown[] {
   );
 }
 
+/** The rows, or why there are none. */
+async function outcome(file: string, size: number): Promise<unknown> {
+  try {
+    return told(await read(file, { size }));
+  } catch (error) {
+    return String(error);
+  }
+}
+
 function utf16(text: string, order: 'le' | 'be', mark = true): Buffer {
   const bytes = Buffer.from(`${mark ? '\uFEFF' : ''}${text}`, 'utf16le');
   return order === 'le' ? bytes : bytes.swap16();
@@ -151,6 +160,36 @@ describe('a CSV file', () => {
 
     expect(rows.slice(0, -1)).toEqual(rejected);
     expect(rows.at(-1)).toEqual([expect.any(Number), 'b@example.com', 'B', undefined]);
+  });
+
+  it('gives the same rows where a space in its header has csv-parse read all of it', async () => {
+    const cell = fc.constantFrom(
+      '',
+      'a@example.com',
+      'B',
+      'é B',
+      ' B',
+      'B\t',
+      '\u00A0',
+      '"B"',
+      '" B, ""b"""',
+      '"1\r\n2"',
+      '"" ',
+    );
+    const line = fc.tuple(fc.array(cell, { maxLength: 3 }), fc.constantFrom('\n', '\r\n', '\n\n', '\r'));
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(line, { maxLength: 5 }),
+        fc.integer({ min: 1, max: 60 }),
+        async (lines, size) => {
+          const text = lines.map(([cells, end]) => `a@example.com,${cells.join(',')}${end}`).join('');
+
+          const plain = await outcome(`email,name\n${text}`, size);
+
+          expect(plain).toEqual(await outcome(`"email" ,name\n${text}`, size));
+        },
+      ),
+    );
   });
 
   it('says where half a quotation has swallowed the rest', async () => {

@@ -1,9 +1,10 @@
-import { CsvError, type Info, type Parser, parse } from 'csv-parse';
+import { CsvError, type Parser, parse } from 'csv-parse';
 import { type Column, readHeader } from './csv-header.ts';
 import { decodeText, firstLine, REPLACED, REPLACEMENT } from './decode-text.ts';
 import { unguardCell } from './formula-guard.ts';
 import { ImportUnreadableError } from './import-job.ts';
 import { checkRow, type ReadRow, type RowFields, shown } from './import-row.ts';
+import { PlainLines } from './plain-lines.ts';
 
 // The header is looked for in so much of the file; with 200 names of 128 characters it is shorter.
 const HEAD_BYTES = 64 * 1024;
@@ -50,9 +51,11 @@ function delimiterOf(line: string): string {
   return DELIMITERS.reduce((best, delimiter) => (count(delimiter) > count(best) ? delimiter : best));
 }
 
-/** Collects what csv-parse finds, in the order of the file: records, and those that it had to leave out. */
+/** Collects the records, in the order of the file, and those that csv-parse had to leave out. */
 class CsvRows {
+  readonly #plain: PlainLines;
   readonly #parser: Parser;
+  #isPlain = true;
   #columns: readonly Column[] | undefined;
   #rows: ReadRow[] = [];
   #endLine = 0;
@@ -60,6 +63,7 @@ class CsvRows {
   #brokenLine = 0;
 
   constructor(delimiter: string) {
+    this.#plain = new PlainLines(delimiter);
     this.#parser = parse({
       delimiter,
       record_delimiter: ['\r\n', '\n', '\r'],
@@ -68,17 +72,23 @@ class CsvRows {
       trim: true, // around cells, not within quotation marks
       skip_records_with_error: true,
       max_record_size: RECORD_MAX_BYTES,
-      on_record: (cells: string[], info) => this.#add(cells, info),
+      on_record: (cells: string[], { lines }) => this.#addParsed(cells, lines),
       on_skip: (error) => this.#reject(error),
     });
     this.#parser.on('error', () => undefined); // which `write` and `end` reject with
   }
 
   async write(piece: Buffer): Promise<void> {
-    await settled((done) => this.#parser.write(piece, done));
+    const rest = this.#isPlain ? this.#plain.read(piece, (cells, line) => this.#add(cells, line)) : piece;
+    if (rest) {
+      await this.#parse(rest);
+    }
   }
 
   async end(): Promise<void> {
+    if (this.#isPlain) {
+      await this.#parse(this.#plain.rest);
+    }
     this.#parser.resume(); // nothing comes out, but only a stream that is read ends
     await new Promise<void>((resolve, reject) => {
       this.#parser.once('error', reject).once('end', resolve);
@@ -100,9 +110,20 @@ class CsvRows {
     this.#parser.destroy();
   }
 
+  async #parse(bytes: Buffer): Promise<void> {
+    if (this.#isPlain) {
+      this.#isPlain = false;
+      this.#endLine = this.#plain.count;
+    }
+    await settled((done) => this.#parser.write(bytes, done));
+  }
+
   /** Answers nothing, so that csv-parse keeps nothing. */
-  #add(cells: readonly string[], { lines }: Info): undefined {
-    const line = this.#lineOf(cells, lines);
+  #addParsed(cells: readonly string[], lines: number): undefined {
+    this.#add(cells, this.#lineOf(cells, this.#plain.count + lines));
+  }
+
+  #add(cells: readonly string[], line: number): void {
     if (!this.#columns) {
       const { columns, isInFile } = readHeader(cells);
       this.#columns = columns;
@@ -128,17 +149,17 @@ class CsvRows {
   }
 
   #reject(error: CsvError | undefined): undefined {
+    const line = this.#plain.count + (error ? numberOf(error, 'lines') : 0);
     if (!error || error.code === 'CSV_MAX_RECORD_SIZE') {
-      throw new ImportUnreadableError(wordsOf(error, this.#columns)); // csv-parse does not find back into the file
+      throw new ImportUnreadableError(wordsOf(error, line, this.#columns)); // csv-parse does not find back into the file
     }
     if (!this.#columns) {
-      throw new ImportUnreadableError(wordsOf(error, undefined));
+      throw new ImportUnreadableError(wordsOf(error, line, undefined));
     }
-    const line = numberOf(error, 'lines');
     if (line !== this.#brokenLine) {
       // A record with two faults is left out once.
       this.#brokenLine = line;
-      const faults = [{ pointer: '', detail: wordsOf(error, this.#columns) }];
+      const faults = [{ pointer: '', detail: wordsOf(error, line, this.#columns) }];
       this.#rows.push({ kind: 'rejected', line, email: '', faults });
     }
   }
@@ -218,14 +239,14 @@ function isObject(value: unknown): value is object {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-function wordsOf(error: CsvError | undefined, columns: readonly Column[] | undefined): string {
+function wordsOf(error: CsvError | undefined, line: number, columns: readonly Column[] | undefined): string {
   if (!error) {
     return 'The file cannot be read as CSV.';
   }
   const index = numberOf(error, 'index');
   const column = columns?.[index];
   const name = column && `, ${column.kind === 'attribute' ? column.name : column.kind}`;
-  const place = `Line ${numberOf(error, 'lines')}, column ${index + 1}${name ?? ''}`;
+  const place = `Line ${line}, column ${index + 1}${name ?? ''}`;
   switch (error.code) {
     case 'CSV_QUOTE_NOT_CLOSED':
       return `${place}: a quotation mark is not closed: all that follows it, up to the end of the file, is in this cell.`;

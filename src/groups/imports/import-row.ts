@@ -113,8 +113,8 @@ function timeZoneFault(value: unknown): string | undefined {
   if (!isTimeZone(value)) {
     return TIME_ZONE_FAULT;
   }
-  if (knownZones.size < KNOWN_ZONES_MAX) {
-    knownZones.add(value);
+  if (typeof value === 'string' && knownZones.size < KNOWN_ZONES_MAX) {
+    knownZones.add(Buffer.from(value).toString()); // a copy: the text of a cell may keep all that was read with it
   }
   return undefined;
 }
