@@ -1,6 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { type FileHandle, mkdir, open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import {
+  type Attributes,
+  type SubscriberEmail,
+  subscriberKey,
+  type SubscriberStatus,
+} from '../subscriber.ts';
 import type { PlannedRow } from './merge-rows.ts';
 
 // Sorting so many holds the event loop for some 15 ms, and they take some 5 MB.
@@ -10,12 +16,24 @@ const READ_BYTES = 16 * 1024;
 const BATCH_ROWS = 500;
 const LINE_END = 0x0a;
 const KEY_END = '\t'; // which no address has
+const EMPTIED = 0;
 
 /** A row as it is kept: parsed only when its turn comes, because what lives for long is what collecting garbage takes time for. */
 interface Line {
   readonly key: string;
   readonly text: string;
 }
+
+/** A row as a line has it behind its key; without names, because a million of them are written and read. */
+type LineFields = readonly [
+  position: number,
+  isDuplicate: boolean,
+  email?: SubscriberEmail,
+  name?: string | typeof EMPTIED | null | undefined,
+  timeZone?: string | typeof EMPTIED | null | undefined,
+  attributes?: Attributes | typeof EMPTIED | null | undefined,
+  status?: SubscriberStatus | null | undefined,
+];
 
 /** A row with its place in the file, from 0. */
 export interface PlacedRow extends PlannedRow {
@@ -45,7 +63,7 @@ export class RowSorter implements AsyncDisposable {
 
   async add(row: PlacedRow): Promise<void> {
     const key = row.row?.key ?? '';
-    this.#lines.push({ key, text: `${key}${KEY_END}${JSON.stringify(row)}\n` });
+    this.#lines.push({ key, text: `${key}${KEY_END}${JSON.stringify(fieldsOf(row))}\n` });
     if (this.#lines.length === RUN_ROWS) {
       await this.#write();
     }
@@ -208,15 +226,49 @@ function swapIfBefore(heap: Run[], index: number, parent: number): boolean {
   return true;
 }
 
+function fieldsOf({ position, isDuplicate, row }: PlacedRow): LineFields {
+  return row
+    ? [
+        position,
+        isDuplicate,
+        row.email,
+        row.name === null ? EMPTIED : row.name,
+        row.timeZone === null ? EMPTIED : row.timeZone,
+        row.attributes === null ? EMPTIED : row.attributes,
+        row.status,
+      ]
+    : [position, isDuplicate];
+}
+
 function parseRow({ key, text }: Line): PlacedRow {
   const value: unknown = JSON.parse(text.slice(key.length + KEY_END.length));
-  if (!isPlacedRow(value)) {
+  if (!isLineFields(value)) {
     throw new Error('The file of rows that are sorted has something else in it.');
   }
-  return value;
+  const [position, isDuplicate, email, name, timeZone, attributes, status] = value;
+  if (email === undefined) {
+    return { position, isDuplicate, row: undefined };
+  }
+  return {
+    position,
+    isDuplicate,
+    row: {
+      email,
+      key: subscriberKey(email),
+      name: saidOf(name),
+      timeZone: saidOf(timeZone),
+      attributes: saidOf(attributes),
+      status: status ?? undefined,
+    },
+  };
+}
+
+/** As `ImportRow` has it: JSON has no `undefined`, so it stands there as `null`, and what is emptied as 0. */
+function saidOf<Value>(field: Value | typeof EMPTIED | null | undefined): Value | null | undefined {
+  return field === EMPTIED ? null : (field ?? undefined);
 }
 
 /** What this process has written itself a moment ago is looked at only so far as to see that it is no other line. */
-function isPlacedRow(value: unknown): value is PlacedRow {
-  return typeof value === 'object' && value !== null && 'position' in value && 'isDuplicate' in value;
+function isLineFields(value: unknown): value is LineFields {
+  return Array.isArray(value) && typeof value[0] === 'number' && typeof value[1] === 'boolean';
 }
