@@ -62,8 +62,9 @@ export class ImportRun implements AsyncDisposable {
       return this.#take({ row, position, isDuplicate: row !== undefined && this.#seen.add(row.key) });
     }
     this.#sorter ??= await RowSorter.open(sortFolder);
-    // Of those that are sorted, an address that has come before stands right before it.
-    await this.#sorter.add({ row, position, isDuplicate: row !== undefined && this.#seen.has(row.key) });
+    // Of those that are sorted, an address that has come before stands right before it; of those before them, none is greater than the last.
+    const isDuplicate = row !== undefined && row.key <= this.#lastKey && this.#seen.has(row.key);
+    await this.#sorter.add({ row, position, isDuplicate });
     return this.#readRows % RENEW_ROWS !== 0 || this.#apply();
   }
 

@@ -117,6 +117,8 @@ export class RowSorter implements AsyncDisposable {
 /** Rows that are sorted, in a part of the file. */
 class Run {
   readonly number: number;
+  /** Of the row that `take` answers. */
+  key = '';
   readonly #end: number;
   #offset: number;
   #lines: readonly Line[] = [];
@@ -135,11 +137,6 @@ class Run {
     return this.#next === this.#lines.length;
   }
 
-  /** Of the row that `take` answers. */
-  get key(): string {
-    return this.#lines[this.#next]?.key ?? '';
-  }
-
   /** Only where it is not empty. */
   take(): PlacedRow {
     const line = this.#lines[this.#next];
@@ -147,6 +144,7 @@ class Run {
       throw new Error('A run of rows was asked for more than it has.');
     }
     this.#next += 1;
+    this.key = this.#lines[this.#next]?.key ?? '';
     return parseRow(line);
   }
 
@@ -165,6 +163,7 @@ class Run {
       this.#offset += length;
       this.#lines = buffer.toString('utf8', 0, length).split('\n').slice(0, -1).map(lineOf);
     }
+    this.key = this.#lines[0]?.key ?? '';
     return !this.isEmpty;
   }
 }
