@@ -294,6 +294,20 @@ export function describeImportStore(openEngine: OpenEngine): void {
       expect(await recorded('c@example.com')).toEqual(['subscribed import']);
     });
 
+    it('goes on with the record of whoever was in the group before', async () => {
+      await engine.subscribers.add(GROUP, [aNewcomer('a@example.com')], anInstant());
+      await engine.subscribers.remove(GROUP, aKey('a@example.com'), 1);
+      const job = await claimed();
+
+      await engine.imports.apply(job, aClaim(), { rows: [planned('a@example.com')], after: 0, readBytes: 1 });
+
+      const record = await engine.consents.find(GROUP, aKey('a@example.com'));
+      expect(record?.entries.map(({ what, how }) => `${what} ${how}`)).toEqual([
+        'subscribed api',
+        'subscribed import',
+      ]);
+    });
+
     it('makes nobody active in a group in which everybody has to confirm', async () => {
       await engine.groups.put(GROUP, groupSettings({ optIn: 'double' }));
       const job = await claimed();
