@@ -147,7 +147,7 @@ function measuredOf(few: Lateness, many: Lateness, rushes: readonly Rush[], wher
     remarks: [
       `Median of arrival, many against few in the future: ${round(median(many.arrivedMs) / median(few.arrivedMs), 2)} ×.`,
       `The latest of each server is its first: the first connection to the sink, and code that has not run before.`,
-      `Of many at once, each has six writes to the ledger (claim, cut, findings; claim, window, settlement of its only batch), which share commits, and some
+      `Of many at once, each has seven writes to the ledger (claim, cut, rest, findings; claim, window, settlement of its only batch), which share commits, and some
 fifteen reads: that, sqlite-database, is the larger half. It is one process on one core, and it is that core which is full.`,
     ],
   };

@@ -18,11 +18,6 @@ export interface Cut {
   readonly complete: boolean;
   readonly now: Temporal.Instant;
   readonly leaseUntil: Temporal.Instant;
-  /**
-   * Ends the message's lease with the cut, and it wakes then, or as early as a batch has brought its wake forward to; absent where the
-   * dispatcher goes on. That batches were looked for is not noted: a crash before their pointers are on the queue leaves that to the wake.
-   */
-  readonly restUntil?: Temporal.Instant | undefined;
 }
 
 /** What a worker found out, to be written at once. */
@@ -110,8 +105,7 @@ export class LeaseLostError extends DomainError {
  */
 export abstract class DeliveryStore {
   /**
-   * Writes the batches, the message's position behind the last of them and its counters in one transaction, and renews the message's lease, or
-   * ends it.
+   * Writes the batches, the message's position behind the last of them and its counters in one transaction, and renews the message's lease.
    * A second run finds another position and throws, so nobody is in two batches.
    * The last cut (`complete`) of a message that has no batch left open finishes it.
    * @throws {LeaseLostError} where the lease is not `token`'s any more, or the position is not `after`.

@@ -53,8 +53,8 @@ export class Dispatcher {
       if (message.retry) {
         await this.#reopen(message, message.retry, token);
       }
-      if (isToBeCut && (await this.#cut(message, token)) === 'at-rest') {
-        return;
+      if (isToBeCut) {
+        await this.#cut(message, token); // which finishes it, where nothing is left
       }
     } catch (error) {
       if (!(error instanceof LeaseLostError)) {
@@ -67,7 +67,6 @@ export class Dispatcher {
       await this.deliveries.hasten(message.key, this.clock.now()); // nobody waits for a time that does not come
     }
     if (!isToBeCut) {
-      // the last cut finishes it, where nothing is left
       await this.deliveries.finish(message.group, message.key);
     }
     const lookedAt = this.clock.now(); // behind the cut, whose pointers are on their way
@@ -81,7 +80,7 @@ export class Dispatcher {
   /** Soon, while there is work; a message whose batches all wait sleeps until the first of them can go on. */
   async #nextWake({ key, attempts }: Message): Promise<Temporal.Instant> {
     const now = this.clock.now();
-    const soonMs = this.#soonMs();
+    const soonMs = Math.round(this.settings.leaseMs / LOOKS_PER_LEASE);
     const soon = plusMs(now, soonMs);
     if (attempts.lastAt && msBetween(attempts.lastAt, now) <= 2 * soonMs) {
       return soon; // without a look at its batches, of which there may be thousands
@@ -91,13 +90,7 @@ export class Dispatcher {
     return isReached(nextAt, latest) ? nextAt : latest;
   }
 
-  #soonMs(): number {
-    return Math.round(this.settings.leaseMs / LOOKS_PER_LEASE);
-  }
-
-  /** A message that one cut is enough for is at rest with it, which saves a write for each small one. */
-  async #cut(message: Message, token: string): Promise<'at-rest' | 'held'> {
-    let isAtRest = false;
+  async #cut(message: Message, token: string): Promise<void> {
     let after = message.dispatch.through;
     let subscriberCount = 0;
     let complete = false;
@@ -111,7 +104,6 @@ export class Dispatcher {
         messageKey: message.key,
         cutAt: later(lastJoinedAt, now),
       }));
-      isAtRest = complete && after === undefined && batches.length > 0;
       await this.deliveries.cut({
         group: message.group,
         messageKey: message.key,
@@ -121,7 +113,6 @@ export class Dispatcher {
         complete,
         now,
         leaseUntil: plusMs(now, this.settings.leaseMs),
-        restUntil: isAtRest ? plusMs(now, this.#soonMs()) : undefined,
       });
       // After the record: a pointer to a batch that is not there would be thrown away.
       await this.queue.push(batches);
@@ -134,7 +125,6 @@ export class Dispatcher {
       subscriber_count: subscriberCount,
       late_ms: msBetween(message.dueAt, this.clock.now()),
     });
-    return isAtRest ? 'at-rest' : 'held';
   }
 
   async #reopen(message: Message, retry: Retry, token: string): Promise<void> {

@@ -323,40 +323,6 @@ export function describeDeliveryStore(openEngine: OpenEngine): void {
       });
     });
 
-    describe('cut, with which the dispatcher is through', () => {
-      it('ends the lease, and the message wakes then, as one whose batches nobody has looked for', async () => {
-        const message = await startSending(engine);
-        const restUntil = plusMs(engine.clock.now(), MINUTE_MS);
-
-        const batches = batchesOf(engine, message, [ADA, BOB], 1);
-        await engine.deliveries.cut(aCut(engine, message, batches, { restUntil }));
-
-        const stored = await read(engine, message);
-        expect(stored).toMatchObject({ status: 'sending', wakeAt: restUntil, lease: undefined });
-        expect(stored.dispatch).toMatchObject({ complete: true, batchesCut: 2, lookedAt: undefined });
-        await expect.poll(async () => wakingKeys(engine, restUntil)).toEqual([message.key]);
-      });
-
-      it.each([
-        ['no later than one of its batches is tried again', SECOND_MS, SECOND_MS],
-        ['no later than it was told to', 2 * MINUTE_MS, MINUTE_MS],
-      ])('lets a message wake %s', async (_, retryAfterMs, wakeAfterMs) => {
-        const message = await startSending(engine);
-        const [first, second] = pair(batchesOf(engine, message, [ADA, BOB], 1));
-        await engine.deliveries.cut(aCut(engine, message, [first], { complete: false }));
-        const now = engine.clock.now();
-        const batch = await claimBatch(engine, aBatch(message, [ADA]));
-        await engine.deliveries.settle(batch, aSettlement(engine, { retryAt: plusMs(now, retryAfterMs) }));
-
-        const restUntil = plusMs(now, MINUTE_MS);
-        await engine.deliveries.cut(aCut(engine, message, [second], { after: first.last, restUntil }));
-
-        const stored = await read(engine, message);
-        expect(stored.wakeAt).toEqual(plusMs(now, wakeAfterMs));
-        expect(stored.lease).toBeUndefined();
-      });
-    });
-
     describe('findClaimable', () => {
       it.each([1, 2, 3, 5, 10])(
         'finds every batch once, in order of its first subscriber, in pages of %d',

@@ -890,6 +890,7 @@ export function describeDeliveryFlow(openEngine: OpenEngine): void {
         { step: 'cutting', store: 'deliveries', method: 'cut', where: 'before' },
         { step: 'cutting', store: 'deliveries', method: 'cut', where: 'after' },
         { step: 'pushing pointers', store: 'queue', method: 'push', where: 'before' },
+        { step: 'resting', store: 'messages', method: 'rest', where: 'before' },
         { step: 'claiming a batch', store: 'deliveries', method: 'claim', where: 'after' },
         { step: 'marking a window as in flight', store: 'deliveries', method: 'advance', where: 'before' },
         { step: 'settling', store: 'deliveries', method: 'settle', where: 'after' },
@@ -898,21 +899,6 @@ export function describeDeliveryFlow(openEngine: OpenEngine): void {
         await belfry.subscribe(...everybody);
         const key = await belfry.scheduleMessage();
         const revive = dieAt(engine[store], method, where);
-
-        await dieAndRecover(revive);
-
-        await expectEverybodyOnce(key, everybody);
-      });
-
-      it('before resting, while batches wait for their retry, reaches everybody once all the same', async () => {
-        const everybody = addresses(120);
-        await belfry.subscribe(...everybody);
-        belfry.channel.answerWith(() => ({ kind: 'deferred', reason: '451 Later' }));
-        const key = await belfry.scheduleMessage();
-        await belfry.runOnce();
-        belfry.channel.answerWith(() => ({ kind: 'accepted', providerId: '1' }));
-        jump(MINUTE_MS);
-        const revive = dieAt(engine.messages, 'rest', 'before');
 
         await dieAndRecover(revive);
 

@@ -69,7 +69,7 @@ import {
   exists,
   feedbackUpdateOf,
   finishUpdate,
-  keepsWakeAt,
+  isBroughtForward,
   reopenUpdate,
   reportUpdate,
   requireSending,
@@ -149,9 +149,9 @@ export class AwsDeliveryStore extends DeliveryStore {
 
   /** At most 99 batches: with the message they are the 100 items of a transaction. A crash before the finish leaves that to the message's wake. */
   override async cut(cut: Cut): Promise<void> {
-    let keepsWake = false; // which is seldom, so it is found out by trying
+    let broughtForward = false; // which is seldom, so it is found out by trying
     for (let decisionsLeft = DECISIONS; decisionsLeft > 0; decisionsLeft -= 1) {
-      const message = await this.#tryCut(cut, keepsWake);
+      const message = await this.#tryCut(cut, broughtForward);
       if (!message) {
         if (cut.complete && cut.batches.length === 0) {
           await this.finish(cut.group, cut.messageKey); // otherwise a batch is open, and the last to settle does it
@@ -161,7 +161,7 @@ export class AwsDeliveryStore extends DeliveryStore {
       if (!allowsCut(message, cut)) {
         throw new LeaseLostError(`message ${cut.messageKey}`);
       }
-      keepsWake = keepsWakeAt(message, cut);
+      broughtForward = isBroughtForward(message);
     }
     throw tooManyDecisions();
   }
@@ -452,8 +452,8 @@ export class AwsDeliveryStore extends DeliveryStore {
   }
 
   /** `undefined` where the cut is written; otherwise the message that stood in its way. */
-  async #tryCut(cut: Cut, keepsWake: boolean): Promise<Message | undefined> {
-    const onMessage = cutUpdate(cut, keepsWake).inTransaction(this.#messageTarget(cut));
+  async #tryCut(cut: Cut, broughtForward: boolean): Promise<Message | undefined> {
+    const onMessage = cutUpdate(cut, broughtForward).inTransaction(this.#messageTarget(cut));
     const batches = cut.batches.map((batch): TransactItem => ({
       Put: {
         TableName: this.names.tables.deliveries,

@@ -26,12 +26,13 @@ import {
 /** Without it, a change of an item that is not there would make one. */
 export const exists = 'attribute_exists(message_key)';
 
-/** `keepsWake` says what `keepsWakeAt` says of the stored wake. */
+/** `keepsWake` says what the stored wake is like: one that was brought forward for a batch stays as it is. */
 export function cutUpdate(cut: Cut, keepsWake: boolean): ItemUpdate {
   const through = cut.batches.at(-1)?.last;
   const update = new ItemUpdate()
     .require(leaseHeld, { ':token': cut.token, ':now': cut.now.epochMilliseconds })
     .set('dispatch_complete', cut.complete)
+    .set('lease_until', cut.leaseUntil.epochMilliseconds)
     .add('batches_cut', cut.batches.length)
     .add(
       COUNT_ATTRIBUTES.subscribers,
@@ -46,15 +47,13 @@ export function cutUpdate(cut: Cut, keepsWake: boolean): ItemUpdate {
   if (through !== undefined) {
     update.set('dispatched_through', through);
   }
-  const wakeAt = cut.restUntil ?? cut.leaseUntil;
-  const kept = `${broughtForward} AND wake_at <= :wakeAt`;
-  update.require(keepsWake ? kept : `NOT (${kept})`, { ':wakeAt': wakeAt.epochMilliseconds });
-  if (!keepsWake) {
-    setWake(update, cut.messageKey, wakeAt, cut.now);
+  if (keepsWake) {
+    update.require(broughtForward);
+  } else {
+    update.require(`NOT (${broughtForward})`);
+    setWake(update, cut.messageKey, cut.leaseUntil, cut.now);
   }
-  return cut.restUntil
-    ? update.remove(...LEASE_ATTRIBUTES)
-    : update.set('lease_until', cut.leaseUntil.epochMilliseconds);
+  return update;
 }
 
 /** True where nothing but the wake can have kept `cut` from being written. */
@@ -68,14 +67,8 @@ export function allowsCut(message: Message, cut: Cut): boolean {
   );
 }
 
-/** True where the wake was brought forward for a batch, and comes no later than the cut would have it: then it stays as it is. */
-export function keepsWakeAt({ wakeAt, lease }: Message, { restUntil, leaseUntil }: Cut): boolean {
-  return (
-    wakeAt !== undefined &&
-    lease !== undefined &&
-    isBefore(wakeAt, lease.until) &&
-    !isBefore(restUntil ?? leaseUntil, wakeAt)
-  );
+export function isBroughtForward({ wakeAt, lease }: Message): boolean {
+  return wakeAt !== undefined && lease !== undefined && Temporal.Instant.compare(wakeAt, lease.until) < 0;
 }
 
 /** What a report adds to the counters, and its attempts. Changes nothing where there is nothing in it. */

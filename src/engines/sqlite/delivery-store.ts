@@ -74,17 +74,14 @@ export class SqliteDeliveryStore extends DeliveryStore {
       const moved = this.database.run(
         `UPDATE messages SET
            dispatched_through = :through, dispatch_complete = :complete, batches_cut = batches_cut + :batches,
-           subscriber_count = subscriber_count + :subscribers,
-           lease_token = CASE WHEN :rests THEN NULL ELSE lease_token END, lease_until = CASE WHEN :rests THEN NULL ELSE :leaseUntil END,
-           wake_at = CASE WHEN ${broughtForward} THEN MIN(wake_at, :wakeAt) ELSE :wakeAt END
+           subscriber_count = subscriber_count + :subscribers, lease_until = :leaseUntil,
+           wake_at = CASE WHEN ${broughtForward} THEN wake_at ELSE :leaseUntil END
          WHERE message_key = :messageKey AND status = 'sending' AND ${leaseHeld} AND dispatched_through IS :after`,
         {
           messageKey: cut.messageKey,
           token: cut.token,
           now: cut.now.epochMilliseconds,
           leaseUntil: cut.leaseUntil.epochMilliseconds,
-          wakeAt: (cut.restUntil ?? cut.leaseUntil).epochMilliseconds,
-          rests: cut.restUntil ? 1 : 0,
           after: cut.after ?? null,
           through: cut.batches.at(-1)?.last ?? cut.after ?? null,
           complete: cut.complete ? 1 : 0,
