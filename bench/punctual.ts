@@ -148,7 +148,7 @@ function measuredOf(few: Lateness, many: Lateness, rushes: readonly Rush[], wher
       `Median of arrival, many against few in the future: ${round(median(many.arrivedMs) / median(few.arrivedMs), 2)} ×.`,
       `The latest of each server is its first: the first connection to the sink, and code that has not run before.`,
       `Of many at once, each has seven writes to the ledger (claim, cut, rest, findings; claim, window, settlement of its only batch), which share commits, and some
-twenty reads: that, sqlite-database, is the larger half. It is one process on one core, and it is that core which is full.`,
+fifteen reads: that, sqlite-database, is the larger half. It is one process on one core, and it is that core which is full.`,
     ],
   };
 }

@@ -41,7 +41,7 @@ const SCAN_LIMIT = 1_000;
 // multiples of this today, so that looks and waves come together.
 const REPLAN_EVERY_MS = 15 * MINUTE_MS;
 // Messages attended to side by side: their dispatch is mostly waiting for the store, and on SQLite they share each commit.
-const ATTEND_AT_ONCE = 32;
+const ATTEND_AT_ONCE = 64;
 
 /**
  * Finds messages and series whose wake is near, arms a timer for each, and attends to it at its time. Any number of scanners may run:

@@ -1,7 +1,7 @@
 import { BATCH_SIZE, type BatchPointer } from './batch.ts';
 
 // The least part of a whole batch that a small one counts as: so many of them share each commit of the store, and no more are in flight.
-const LEAST_PART = 1 / 8;
+const LEAST_PART = 1 / 16;
 
 /** One pointer, as it was taken from the queue. */
 export interface Task {

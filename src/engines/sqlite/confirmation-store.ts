@@ -42,7 +42,7 @@ export class SqliteConfirmationStore extends ConfirmationStore {
 
   override async findDue(now: Temporal.Instant, limit: number): Promise<readonly Confirmation[]> {
     return this.database
-      .all('SELECT * FROM confirmations WHERE due_at <= :now ORDER BY due_at LIMIT :limit', {
+      .all('SELECT * FROM confirmations WHERE due_at <= :now ORDER BY due_at LIMIT +:limit', {
         now: now.epochMilliseconds,
         limit,
       })

@@ -29,7 +29,7 @@ export class SqliteConsentStore extends ConsentStore {
     return this.database
       .all(
         `SELECT DISTINCT subscriber FROM consents WHERE group_name = :group AND subscriber > :after
-         ORDER BY subscriber LIMIT :limit`,
+         ORDER BY subscriber LIMIT +:limit`,
         { group, after: after ?? '', limit },
       )
       .map((row) => this.#find(group, branded(row, 'subscriber', isSubscriberKey)))

@@ -49,6 +49,18 @@ const inBatch = 'message_key = :messageKey AND subscriber BETWEEN :first AND :la
 const inOutcomes = 'outcome IN (SELECT value FROM json_each(:outcomes))';
 /** Of a batch, at `:now`. */
 export const claimable = `state = 'open' AND available_at <= :now AND (batches.lease_until IS NULL OR batches.lease_until <= :now)`;
+const leaseEnded = `lease_token = NULL, lease_until = NULL, in_flight_first = NULL, in_flight_last = NULL, tries = 0, mishaps = 0`;
+/** What a report adds to the counters of its message, and its attempts. */
+const reported = `sent_count = sent_count + :sent, failed_count = failed_count + :failed,
+  skipped_count = skipped_count + :skipped, unknown_count = unknown_count + :unknown,
+  bounced_count = bounced_count + :bounced,
+  first_attempt_at = COALESCE(MIN(first_attempt_at, :attemptAt), first_attempt_at, :attemptAt),
+  last_attempt_at = COALESCE(MAX(last_attempt_at, :attemptAt), last_attempt_at, :attemptAt),
+  last_accepted_at = COALESCE(MAX(last_accepted_at, :acceptedAt), last_accepted_at, :acceptedAt),
+  last_due_at = COALESCE(MAX(last_due_at, :dueAt), last_due_at, :dueAt)`;
+/** Of a message with nothing left to do; one that was cancelled stays so. */
+const finished = `version = version + (status = 'sending'), reason = CASE status WHEN 'sending' THEN :reason ELSE reason END,
+  status = CASE status WHEN 'sending' THEN :status ELSE status END, wake_at = NULL, lease_token = NULL, lease_until = NULL`;
 const SELECT_BATCH = 'SELECT batches.*, group_name FROM batches JOIN messages USING (message_key)';
 
 @Injectable()
@@ -83,8 +95,8 @@ export class SqliteDeliveryStore extends DeliveryStore {
       for (const batch of cut.batches) {
         this.#insertBatch(batch, cut.now);
       }
-      if (cut.complete) {
-        this.#finish(cut.group, cut.messageKey);
+      if (cut.complete && cut.batches.length === 0) {
+        this.#finish(cut.group, cut.messageKey); // otherwise a batch is open, and the last to settle does it
       }
     });
   }
@@ -125,7 +137,7 @@ export class SqliteDeliveryStore extends DeliveryStore {
       .all(
         `${SELECT_BATCH} WHERE message_key = :messageKey AND first_subscriber > :after
            AND (:state IS NULL OR state = :state)
-         ORDER BY first_subscriber LIMIT :limit`,
+         ORDER BY first_subscriber LIMIT +:limit`,
         { messageKey, after: page.after ?? '', state: page.state ?? null, limit: page.limit },
       )
       .map(toBatchRecord);
@@ -143,9 +155,10 @@ export class SqliteDeliveryStore extends DeliveryStore {
 
   override claim(pointer: BatchPointer, terms: ClaimTerms): Promise<ClaimedBatch | undefined> {
     return this.database.write(() => {
-      const claimed = this.database.run(
+      const row = this.database.get(
         `UPDATE batches SET lease_token = :token, lease_until = :until, tries = tries + 1
-         WHERE ${thisBatch} AND state = 'open' AND available_at <= :now AND ${leaseFree}`,
+         WHERE ${thisBatch} AND state = 'open' AND available_at <= :now AND ${leaseFree}
+         RETURNING *, (SELECT group_name FROM messages WHERE message_key = :messageKey) AS group_name`,
         {
           messageKey: pointer.messageKey,
           first: pointer.first,
@@ -154,7 +167,6 @@ export class SqliteDeliveryStore extends DeliveryStore {
           until: terms.until.epochMilliseconds,
         },
       );
-      const row = claimed === 1 ? this.#findBatch(pointer) : undefined;
       return (
         row && {
           ...toBatch(row),
@@ -187,12 +199,12 @@ export class SqliteDeliveryStore extends DeliveryStore {
 
   override advance(batch: ClaimedBatch, progress: Progress): Promise<MessageStatus> {
     return this.database.write(() => {
-      const status = this.#requireLease(batch, progress.now);
+      const { status } = this.#requireLease(batch, progress.now);
       this.#writeReport(batch, progress);
       const next = status === 'sending' ? progress.next : undefined;
       this.database.run(
         `UPDATE batches SET in_flight_first = :nextFirst, in_flight_last = :nextLast, in_flight_count = :nextCount,
-           lease_until = :leaseUntil,
+           lease_until = :leaseUntil, left_count = left_count + :goneInDoubt,
            tries = CASE WHEN :gotOn THEN 0 ELSE tries END, mishaps = CASE WHEN :gotOn THEN 0 ELSE mishaps END
          WHERE ${thisBatch}`,
         {
@@ -203,6 +215,7 @@ export class SqliteDeliveryStore extends DeliveryStore {
           nextLast: next?.last ?? null,
           nextCount: next?.count ?? 0,
           leaseUntil: progress.leaseUntil.epochMilliseconds,
+          goneInDoubt: progress.goneInDoubt,
         },
       );
       return status;
@@ -211,32 +224,25 @@ export class SqliteDeliveryStore extends DeliveryStore {
 
   override settle(batch: ClaimedBatch, settlement: Settlement): Promise<MessageStatus> {
     return this.database.write(() => {
-      this.#requireLease(batch, settlement.now);
-      this.#writeReport(batch, settlement);
-      this.#endLease(batch, settlement.retryAt);
-      if (settlement.retryAt) {
-        this.database.run(
-          'UPDATE messages SET wake_at = MIN(wake_at, :retryAt) WHERE message_key = :messageKey',
-          {
-            messageKey: batch.messageKey,
-            retryAt: settlement.retryAt.epochMilliseconds,
-          },
-        );
-        return this.#status(batch.messageKey);
+      const held = this.#requireLease(batch, settlement.now);
+      if (!settlement.retryAt) {
+        return this.#settle(batch, settlement, held);
       }
-      this.#countWhoLeft(batch);
-      this.database.run(`UPDATE batches SET state = 'settled', error = NULL WHERE ${thisBatch}`, {
-        messageKey: batch.messageKey,
-        first: batch.first,
-      });
+      this.#writeReport(batch, settlement);
       this.database.run(
-        'UPDATE messages SET batches_settled = batches_settled + 1 WHERE message_key = :messageKey',
+        `UPDATE batches SET ${leaseEnded}, available_at = :retryAt, left_count = left_count + :goneInDoubt WHERE ${thisBatch}`,
         {
           messageKey: batch.messageKey,
+          first: batch.first,
+          retryAt: settlement.retryAt.epochMilliseconds,
+          goneInDoubt: settlement.goneInDoubt,
         },
       );
-      this.#finish(batch.group, batch.messageKey);
-      return this.#status(batch.messageKey);
+      this.database.run(
+        'UPDATE messages SET wake_at = MIN(wake_at, :retryAt) WHERE message_key = :messageKey',
+        { messageKey: batch.messageKey, retryAt: settlement.retryAt.epochMilliseconds },
+      );
+      return held.status;
     });
   }
 
@@ -283,7 +289,7 @@ export class SqliteDeliveryStore extends DeliveryStore {
            AND (state = 'set_aside' OR (state = 'settled' AND EXISTS (
              SELECT 1 FROM deliveries WHERE deliveries.message_key = batches.message_key
                AND subscriber BETWEEN first_subscriber AND last_subscriber AND ${inOutcomes})))
-         ORDER BY first_subscriber LIMIT :limit`,
+         ORDER BY first_subscriber LIMIT +:limit`,
         { messageKey, after: reopening.after ?? '', outcomes, limit },
       );
       const complete = found.length < limit;
@@ -320,7 +326,7 @@ export class SqliteDeliveryStore extends DeliveryStore {
       .all(
         `SELECT * FROM deliveries WHERE message_key = :messageKey AND subscriber > :after
            AND (:outcome IS NULL OR outcome = :outcome)
-         ORDER BY subscriber LIMIT :limit`,
+         ORDER BY subscriber LIMIT +:limit`,
         { messageKey, after: page.after ?? '', outcome: page.outcome ?? null, limit: page.limit },
       )
       .map(toDelivery);
@@ -408,18 +414,12 @@ export class SqliteDeliveryStore extends DeliveryStore {
     );
   }
 
-  #findBatch(pointer: BatchPointer): Row | undefined {
-    return this.database.get(`${SELECT_BATCH} WHERE ${thisBatch}`, {
-      messageKey: pointer.messageKey,
-      first: pointer.first,
-    });
-  }
-
-  /** Answers the status of the message. */
-  #requireLease(batch: ClaimedBatch, now: Temporal.Instant): MessageStatus {
-    const held = this.database.get(
-      `SELECT status FROM messages WHERE message_key = :messageKey AND EXISTS (
-         SELECT 1 FROM batches WHERE ${thisBatch} AND ${leaseHeld})`,
+  /** Answers what is settled by: how the batch and its message stand. */
+  #requireLease(batch: ClaimedBatch, now: Temporal.Instant): Held {
+    const row = this.database.get(
+      `SELECT left_count, status, dispatch_complete, batches_cut, batches_settled, batches_set_aside, retry_outcomes
+       FROM batches JOIN messages USING (message_key)
+       WHERE ${thisBatch} AND batches.lease_token = :token AND batches.lease_until > :now`,
       {
         messageKey: batch.messageKey,
         first: batch.first,
@@ -427,68 +427,61 @@ export class SqliteDeliveryStore extends DeliveryStore {
         now: now.epochMilliseconds,
       },
     );
-    if (!held) {
+    if (!row) {
       throw new LeaseLostError(`a batch of message ${batch.messageKey}`);
     }
-    return oneOf(held, 'status', MESSAGE_STATUSES);
-  }
-
-  #endLease(batch: ClaimedBatch, availableAt: Temporal.Instant | undefined): void {
-    this.database.run(
-      `UPDATE batches SET lease_token = NULL, lease_until = NULL, in_flight_first = NULL, in_flight_last = NULL, tries = 0, mishaps = 0,
-         available_at = COALESCE(:availableAt, available_at)
-       WHERE ${thisBatch}`,
-      {
-        messageKey: batch.messageKey,
-        first: batch.first,
-        availableAt: availableAt?.epochMilliseconds ?? null,
-      },
-    );
+    return { row, status: oneOf(row, 'status', MESSAGE_STATUSES) };
   }
 
   #writeReport(batch: ClaimedBatch, report: Report): void {
     if (isEmpty(report)) {
       return; // as mostly before the first window
     }
-    this.#countGone(batch, report);
-    const gained: Record<Outcome, number> = { sent: 0, failed: 0, skipped: 0, unknown: 0 };
-    for (const delivery of report.results) {
+    const gained = this.#writeDeliveries(batch, report);
+    this.database.run(`UPDATE messages SET ${reported} WHERE message_key = :messageKey`, gained);
+  }
+
+  /** Answers the values of `reported`. */
+  #writeDeliveries(batch: ClaimedBatch, { results, attempts, goneInDoubt, bounced }: Report): Reported {
+    const gained: Record<Outcome, number> = { sent: 0, failed: 0, skipped: 0, unknown: goneInDoubt };
+    for (const delivery of results) {
       this.#writeDelivery(batch.messageKey, delivery);
       if (delivery.outcome) {
         gained[delivery.outcome] += 1;
       }
     }
-    this.database.run(
-      `UPDATE messages SET
-         sent_count = sent_count + :sent, failed_count = failed_count + :failed,
-         skipped_count = skipped_count + :skipped, unknown_count = unknown_count + :unknown + :goneInDoubt,
-         bounced_count = bounced_count + :bounced,
-         first_attempt_at = COALESCE(MIN(first_attempt_at, :attemptAt), first_attempt_at, :attemptAt),
-         last_attempt_at = COALESCE(MAX(last_attempt_at, :attemptAt), last_attempt_at, :attemptAt),
-         last_accepted_at = COALESCE(MAX(last_accepted_at, :acceptedAt), last_accepted_at, :acceptedAt),
-         last_due_at = COALESCE(MAX(last_due_at, :dueAt), last_due_at, :dueAt)
-       WHERE message_key = :messageKey`,
-      {
-        messageKey: batch.messageKey,
-        ...gained,
-        goneInDoubt: report.goneInDoubt,
-        bounced: report.bounced,
-        attemptAt: report.attempts?.at.epochMilliseconds ?? null,
-        acceptedAt: report.attempts?.acceptedAt?.epochMilliseconds ?? null,
-        dueAt: report.attempts?.dueAt?.epochMilliseconds ?? null,
-      },
-    );
+    return {
+      messageKey: batch.messageKey,
+      ...gained,
+      bounced,
+      attemptAt: attempts?.at.epochMilliseconds ?? null,
+      acceptedAt: attempts?.acceptedAt?.epochMilliseconds ?? null,
+      dueAt: attempts?.dueAt?.epochMilliseconds ?? null,
+    };
   }
 
-  /** So that they are not counted as skipped too, once the batch is settled. */
-  #countGone(batch: ClaimedBatch, { goneInDoubt }: Report): void {
-    if (goneInDoubt > 0) {
-      this.database.run(`UPDATE batches SET left_count = left_count + :goneInDoubt WHERE ${thisBatch}`, {
-        messageKey: batch.messageKey,
-        first: batch.first,
-        goneInDoubt,
-      });
-    }
+  #settle(batch: ClaimedBatch, report: Report, held: Held): MessageStatus {
+    const gained = this.#writeDeliveries(batch, report);
+    const { leftCount, joinedCount } = this.#countWhoLeft(batch);
+    this.database.run(
+      `UPDATE batches SET ${leaseEnded}, state = 'settled', error = NULL, left_count = :leftCount, count = count + :joinedCount
+       WHERE ${thisBatch}`,
+      { messageKey: batch.messageKey, first: batch.first, leftCount, joinedCount },
+    );
+    const end = endAfterSettlement(held);
+    this.database.run(
+      `UPDATE messages SET ${reported}, subscriber_count = subscriber_count + :joinedCount,
+         batches_settled = batches_settled + 1 ${end ? `, ${finished}` : ''}
+       WHERE message_key = :messageKey`,
+      {
+        ...gained,
+        // Those of before are counted already, and those in doubt as unknown.
+        skipped: gained.skipped + leftCount - integer(held.row, 'left_count') - report.goneInDoubt,
+        joinedCount,
+        ...end,
+      },
+    );
+    return end && held.status === 'sending' ? end.status : held.status;
   }
 
   #writeDelivery(messageKey: MessageKey, delivery: Delivery): void {
@@ -530,34 +523,18 @@ export class SqliteDeliveryStore extends DeliveryStore {
 
   /**
    * Whoever was in the range when it was cut and has no delivery now has left the group, and the ledger keeps no address of theirs.
-   * A batch that was opened again is counted once more, so what was counted before is kept beside it.
+   * A batch that was opened again is counted once more.
    */
-  #countWhoLeft(batch: ClaimedBatch): void {
-    const range = { messageKey: batch.messageKey, first: batch.first };
+  #countWhoLeft(batch: ClaimedBatch): { readonly leftCount: number; readonly joinedCount: number } {
     const worked = this.database.get(
       `SELECT COUNT(*) AS count FROM deliveries WHERE ${inBatch} AND outcome IS NOT NULL`,
-      { ...range, last: batch.last },
+      { messageKey: batch.messageKey, first: batch.first, last: batch.last },
     );
-    const stored = this.#findBatch(batch);
-    if (!worked || !stored) {
-      throw new LeaseLostError(`a batch of message ${batch.messageKey}`);
-    }
-    const workedCount = integer(worked, 'count');
-    const leftCount = Math.max(batch.count - workedCount, 0);
-    const joinedCount = Math.max(workedCount - batch.count, 0);
-    this.database.run(
-      `UPDATE batches SET left_count = :leftCount, count = count + :joinedCount WHERE ${thisBatch}`,
-      { ...range, leftCount, joinedCount },
-    );
-    this.database.run(
-      `UPDATE messages SET skipped_count = skipped_count + :leftSince, subscriber_count = subscriber_count + :joinedCount
-       WHERE message_key = :messageKey`,
-      {
-        messageKey: batch.messageKey,
-        leftSince: leftCount - integer(stored, 'left_count'),
-        joinedCount,
-      },
-    );
+    const workedCount = worked ? integer(worked, 'count') : 0;
+    return {
+      leftCount: Math.max(batch.count - workedCount, 0),
+      joinedCount: Math.max(workedCount - batch.count, 0),
+    };
   }
 
   #moveRetry(reopening: Reopening, through: SubscriberKey | undefined, complete: boolean): void {
@@ -614,22 +591,45 @@ export class SqliteDeliveryStore extends DeliveryStore {
       'SELECT batches_set_aside FROM messages WHERE message_key = :messageKey AND group_name = :group',
       { messageKey, group },
     );
-    const setAside = row ? integer(row, 'batches_set_aside') : 0;
     this.database.run(
-      `UPDATE messages SET
-         version = version + (status = 'sending'), reason = CASE status WHEN 'sending' THEN :reason ELSE reason END,
-         status = CASE status WHEN 'sending' THEN :status ELSE status END,
-         wake_at = NULL, lease_token = NULL, lease_until = NULL
+      `UPDATE messages SET ${finished}
        WHERE message_key = :messageKey AND group_name = :group AND batches_settled + batches_set_aside = batches_cut
          AND retry_outcomes IS NULL AND ((status = 'sending' AND dispatch_complete = 1) OR status = 'cancelled')`,
-      {
-        group,
-        messageKey,
-        status: setAside === 0 ? 'sent' : 'failed',
-        reason: setAside === 0 ? null : setAsideReason(setAside),
-      },
+      { group, messageKey, ...endWith(row ? integer(row, 'batches_set_aside') : 0) },
     );
   }
+}
+
+/** A batch under its lease, as a row with columns of its message. */
+interface Held {
+  readonly row: Row;
+  readonly status: MessageStatus;
+}
+
+type Reported = Readonly<
+  Record<Outcome | 'bounced', number> &
+    Record<'attemptAt' | 'acceptedAt' | 'dueAt', number | null> & { messageKey: MessageKey }
+>;
+
+/** How a message ends. */
+interface End {
+  readonly status: 'sent' | 'failed';
+  readonly reason: string | null;
+}
+
+function endWith(setAsideCount: number): End {
+  return setAsideCount === 0
+    ? { status: 'sent', reason: null }
+    : { status: 'failed', reason: setAsideReason(setAsideCount) };
+}
+
+/** Absent where the batch was not the last. */
+function endAfterSettlement({ row, status }: Held): End | undefined {
+  const setAsideCount = integer(row, 'batches_set_aside');
+  const isLast = integer(row, 'batches_settled') + 1 + setAsideCount === integer(row, 'batches_cut');
+  const isThrough =
+    (status === 'sending' && integer(row, 'dispatch_complete') === 1) || status === 'cancelled';
+  return isLast && isThrough && row['retry_outcomes'] === null ? endWith(setAsideCount) : undefined;
 }
 
 /** A batch that may be claimed, and how many subscribers are in it. */
@@ -651,7 +651,7 @@ export function findClaimable(
       `SELECT message_key, first_subscriber, group_name, count FROM batches INDEXED BY batches_open JOIN messages USING (message_key)
        WHERE message_key = :messageKey AND first_subscriber > :after AND ${claimable}
          AND (available_at > :since OR batches.lease_until > :since)
-       ORDER BY first_subscriber LIMIT :limit`,
+       ORDER BY first_subscriber LIMIT +:limit`,
       {
         messageKey,
         now: now.epochMilliseconds,

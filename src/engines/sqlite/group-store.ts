@@ -91,7 +91,7 @@ export class SqliteGroupStore extends GroupStore {
 
   override async list(page: GroupPage): Promise<readonly Group[]> {
     return this.database
-      .all('SELECT * FROM groups WHERE group_name > :after ORDER BY group_name LIMIT :limit', {
+      .all('SELECT * FROM groups WHERE group_name > :after ORDER BY group_name LIMIT +:limit', {
         after: page.after ?? '',
         limit: page.limit,
       })

@@ -111,7 +111,7 @@ export class SqliteImportStore extends ImportStore {
   override async list(group: GroupName, page: ImportPage): Promise<readonly ImportJob[]> {
     return this.database
       .all(
-        `SELECT * FROM imports WHERE group_name = :group AND import_key < :before ORDER BY import_key DESC LIMIT :limit`,
+        `SELECT * FROM imports WHERE group_name = :group AND import_key < :before ORDER BY import_key DESC LIMIT +:limit`,
         { group, before: page.before ?? '~', limit: page.limit },
       )
       .map(toJob);
@@ -119,10 +119,13 @@ export class SqliteImportStore extends ImportStore {
 
   override async findWaking(now: Temporal.Instant, limit: number): Promise<readonly WakingImport[]> {
     return this.database
-      .all('SELECT group_name, import_key FROM imports WHERE wake_at <= :now ORDER BY wake_at LIMIT :limit', {
-        now: now.epochMilliseconds,
-        limit,
-      })
+      .all(
+        'SELECT group_name, import_key FROM imports WHERE wake_at <= :now ORDER BY wake_at LIMIT +:limit',
+        {
+          now: now.epochMilliseconds,
+          limit,
+        },
+      )
       .map((row) => ({
         group: branded(row, 'group_name', isGroupName),
         key: branded(row, 'import_key', isImportKey),
@@ -228,7 +231,7 @@ export class SqliteImportStore extends ImportStore {
     for (;;) {
       const rows = this.database.all(
         `SELECT first_row, results, positions FROM import_results WHERE import_key = :key AND first_row > :after
-         ORDER BY first_row LIMIT :limit`,
+         ORDER BY first_row LIMIT +:limit`,
         { key, after, limit: RESULTS_PAGE },
       );
       for (const row of rows) {

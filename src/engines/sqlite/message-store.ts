@@ -99,7 +99,7 @@ export class SqliteMessageStore extends MessageStore {
          WHERE group_name = :group AND (schedule_on, message_key) > (:afterTime, :afterKey)
            AND schedule_on >= :from AND schedule_on < :to
            AND (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses)))
-         ORDER BY schedule_on, message_key LIMIT :limit`,
+         ORDER BY schedule_on, message_key LIMIT +:limit`,
         {
           group,
           afterTime: page.after?.scheduleOn.epochMilliseconds ?? Number.MIN_SAFE_INTEGER,
@@ -182,7 +182,7 @@ export class SqliteMessageStore extends MessageStore {
         `SELECT 'message' AS kind, group_name, message_key AS key, wake_at FROM messages WHERE wake_at <= :until
          UNION ALL
          SELECT 'series', group_name, series_key, wake_at FROM series WHERE wake_at <= :until
-         ORDER BY wake_at LIMIT :limit`,
+         ORDER BY wake_at LIMIT +:limit`,
         { until: until.epochMilliseconds, limit },
       )
       .map(toWaking);
@@ -190,13 +190,14 @@ export class SqliteMessageStore extends MessageStore {
 
   override claim(group: GroupName, key: MessageKey, terms: ClaimTerms): Promise<Message | undefined> {
     return this.database.write(() => {
-      const claimed = this.database.run(
+      const row = this.database.get(
         `UPDATE messages SET
            lease_token = :token, lease_until = :until, wake_at = :until,
            version = version + (status = 'scheduled'),
            status = CASE status WHEN 'scheduled' THEN 'sending' ELSE status END,
            dispatch_begun_at = COALESCE(dispatch_begun_at, :now)
-         WHERE message_key = :key AND group_name = :group AND ${wakeCome} AND ${leaseFree}`,
+         WHERE message_key = :key AND group_name = :group AND ${wakeCome} AND ${leaseFree}
+         RETURNING *`,
         {
           group,
           key,
@@ -205,7 +206,7 @@ export class SqliteMessageStore extends MessageStore {
           now: terms.now.epochMilliseconds,
         },
       );
-      return claimed === 1 ? this.#find(group, key) : undefined;
+      return row && toMessage(row);
     });
   }
 

@@ -36,7 +36,7 @@ export class SqliteSeriesStore extends SeriesStore {
     return this.database
       .all(
         `SELECT record FROM series WHERE group_name = :group AND series_key > :after
-         ORDER BY series_key LIMIT :limit`,
+         ORDER BY series_key LIMIT +:limit`,
         { group, after: after ?? '', limit },
       )
       .map((row) => decodeSeries(text(row, 'record')));

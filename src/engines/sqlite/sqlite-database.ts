@@ -21,6 +21,7 @@ interface Write {
 /**
  * One SQLite file, with its schema brought up to date.
  * Reads run at once; writes are queued and committed together, each in a savepoint of its own: one that throws undoes only itself.
+ * A limit that is bound is written as `LIMIT +:limit`: SQLite plans by the value of a bare one, and so prepares the statement anew each time.
  */
 export class SqliteDatabase {
   readonly #db: DatabaseSync;

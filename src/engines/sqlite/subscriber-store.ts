@@ -58,7 +58,7 @@ export class SqliteSubscriberStore extends SubscriberStore {
     return this.database
       .all(
         `SELECT * FROM subscribers WHERE group_name = :group AND subscriber > :after
-         ${page.status === undefined ? '' : 'AND status = :status'} ORDER BY subscriber LIMIT :limit`,
+         ${page.status === undefined ? '' : 'AND status = :status'} ORDER BY subscriber LIMIT +:limit`,
         {
           group,
           after: page.after ?? '',
@@ -135,7 +135,7 @@ export class SqliteSubscriberStore extends SubscriberStore {
     return this.database
       .all(
         `SELECT subscriber, date_joined FROM subscribers WHERE group_name = :group AND subscriber > :after
-         ORDER BY subscriber LIMIT :limit`,
+         ORDER BY subscriber LIMIT +:limit`,
         { group, after: after ?? '', limit },
       )
       .map((row) => ({

@@ -52,7 +52,7 @@ export class SqliteSuppressionStore extends SuppressionStore {
 
   override async list({ after, limit }: SuppressionPage): Promise<readonly Suppression[]> {
     return this.database
-      .all('SELECT * FROM suppressions WHERE subscriber > :after ORDER BY subscriber LIMIT :limit', {
+      .all('SELECT * FROM suppressions WHERE subscriber > :after ORDER BY subscriber LIMIT +:limit', {
         after: after ?? '',
         limit,
       })
