@@ -29,7 +29,7 @@ export const deliver: Bench = {
     sends mails of the same size to the same addresses through a pool of 5 connections, alone in its process and with no record of
     anything. Each run is a process of its own, and warms up with 3,000 mails. Everybody gets it exactly once: the ledger says so, and the record of the
     sink where it keeps one, or the benchmark fails.`,
-  short: ['--subscribers', '500', '--whole', '500', '--pairs', '1'],
+  short: ['--subscribers', '500', '--pairs', '1'],
   measure,
 };
 
@@ -55,8 +55,6 @@ interface Sample {
 interface Options {
   readonly subscribers: number;
   readonly pairs: number;
-  /** Subscribers of the runs of which there is one. */
-  readonly whole: number;
   readonly nodeArgs: readonly string[];
 }
 
@@ -64,9 +62,8 @@ async function measure(args: readonly string[]): Promise<Measured> {
   const { values } = parseArgs({
     args: [...args],
     options: {
-      subscribers: { type: 'string', default: '15000' },
+      subscribers: { type: 'string', default: '50000' },
       pairs: { type: 'string', default: '5' },
-      whole: { type: 'string', default: '50000' },
       // One size only, and nothing else: for a profile.
       only: { type: 'string' },
       node: NODE_OPTION,
@@ -75,7 +72,6 @@ async function measure(args: readonly string[]): Promise<Measured> {
   const options: Options = {
     subscribers: Number(values.subscribers),
     pairs: Number(values.pairs),
-    whole: Number(values.whole),
     nodeArgs: nodeArgsOf(values.node),
   };
   return values.only === undefined ? measureAll(options) : measureOnly(options, values.only);
@@ -93,30 +89,28 @@ async function measureAll(options: Options): Promise<Measured> {
     );
     pairs.push({ ...size, ours, theirs });
   }
-  const whole: Whole[] = [];
+  const singles: Single[] = [];
   for (const { bytes, label } of SIZES) {
-    whole.push({
+    singles.push({
       way: `SMTP, ${label}`,
-      subscribers: options.whole,
-      sent: await overSmtp(bytes, options.whole, options.nodeArgs, { isProbed: true }),
+      sent: await overSmtp(bytes, options.subscribers, options.nodeArgs, { isProbed: true }),
     });
   }
-  whole.push(
+  singles.push(
     {
       way: 'SMTP with STARTTLS and AUTH, 2 KB',
-      subscribers: options.subscribers,
       sent: await overSmtp(2_048, options.subscribers, options.nodeArgs, { open: openSecureSink }),
     },
-    { way: 'SES, 2 KB, variables only', subscribers: options.whole, sent: await throughSes(2_048, options) },
+    { way: 'SES, 2 KB, variables only', sent: await throughSes(2_048, options) },
   );
   return {
-    goals: goalsOf(pairs, whole),
+    goals: goalsOf(pairs, singles),
     tables: [
       {
         title: 'In turns with nodemailer',
         rows: pairs.flatMap((pair) => rowsOfPair(pair, options.subscribers)),
       },
-      { title: 'Once each', rows: whole.map(rowOfWhole) },
+      { title: 'Once each', rows: singles.map((one) => rowOfSingle(one, options.subscribers)) },
       ...(await profilesOf(options)),
     ],
     plots: [
@@ -146,7 +140,7 @@ async function profilesOf(options: Options): Promise<readonly Table[]> {
     );
   }
   const bySes = await profiled('a mail through SES', async (profile) => {
-    await throughSes(2_048, { ...options, whole: subscribers }, profile);
+    await throughSes(2_048, options, profile);
     return subscribers;
   });
   return [...tables, bySes];
@@ -158,10 +152,9 @@ async function measureOnly(options: Options, only: string): Promise<Measured> {
     only === 'ses'
       ? await throughSes(2_048, options)
       : await overSmtp(Number(only), options.subscribers, options.nodeArgs);
-  const subscribers = only === 'ses' ? options.whole : options.subscribers;
   return {
     goals: [],
-    tables: [{ title: 'One run', rows: [rowOfWhole({ way: only, subscribers, sent })] }],
+    tables: [{ title: 'One run', rows: [rowOfSingle({ way: only, sent }, options.subscribers)] }],
     plots: [],
     columns: COLUMNS,
   };
@@ -196,11 +189,15 @@ async function overSmtp(
   });
 }
 
-async function throughSes(bytes: number, { whole, nodeArgs }: Options, profile?: CpuProfile): Promise<Sent> {
+async function throughSes(
+  bytes: number,
+  { subscribers, nodeArgs }: Options,
+  profile?: CpuProfile,
+): Promise<Sent> {
   return inFolder(async (folder) => {
     await using ses = await openSesSink();
     return await sendWithBelfry({
-      subscribers: whole,
+      subscribers,
       letter: letterOf(bytes, 'variables only'),
       env: { DATA_DIR: join(folder, 'data'), MAIL_FROM: 'News <news@example.com>', ...ses.env },
       nodeArgs,
@@ -229,15 +226,14 @@ interface Pair {
   readonly theirs: readonly Sample[];
 }
 
-interface Whole {
+interface Single {
   readonly way: string;
-  readonly subscribers: number;
   readonly sent: Sent;
 }
 
-function goalsOf(pairs: readonly Pair[], whole: readonly Whole[]): readonly Goal[] {
-  const bySmtp = whole.filter(({ way }) => way.startsWith('SMTP'));
-  const bySes = whole.filter(({ way }) => way.startsWith('SES'));
+function goalsOf(pairs: readonly Pair[], singles: readonly Single[]): readonly Goal[] {
+  const bySmtp = singles.filter(({ way }) => way.startsWith('SMTP'));
+  const bySes = singles.filter(({ way }) => way.startsWith('SES'));
   const most = (read: (sent: Sent) => number | undefined): number =>
     Math.max(...bySmtp.map(({ sent }) => read(sent) ?? 0));
   return [
@@ -297,7 +293,7 @@ function rowsOfPair({ label, ours, theirs }: Pair, subscribers: number): readonl
   return [rowOf('Belfry', ours), rowOf('nodemailer', theirs)];
 }
 
-function rowOfWhole({ way, subscribers, sent }: Whole): Row {
+function rowOfSingle({ way, sent }: Single, subscribers: number): Row {
   return {
     way,
     subscribers,
