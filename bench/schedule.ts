@@ -145,8 +145,9 @@ async function measureAws(plan: Plan): Promise<Found> {
   return {
     ...compared,
     tables: [table, profile],
-    remark: `Calls of AWS for each message: ${calls.join(', ')}. GetItem reads the group, before and after the message is stored; requests at the same
-time share it. All messages are of one group: of many groups, each reads its own, so that there are two GetItem for each message.`,
+    remark: `Calls of AWS for each message: ${calls.join(', ')}. GetItem reads the group, for the answer; requests at the same time share it, and a
+message that is stored soon afterwards has it read no more. All messages are of one group: of many groups, each reads its own, so that there is one
+GetItem for each message.`,
   };
 }
 

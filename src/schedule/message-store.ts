@@ -36,7 +36,7 @@ export interface SeriesCondition {
 export interface CreateTerms {
   readonly idempotency?: Idempotency | undefined;
   readonly series?: SeriesCondition | undefined;
-  /** The caller has found the group just before, so nobody need look for it before the message is stored; afterwards somebody does in any case. */
+  /** The caller has found the group just before, so nobody need look for it before the message is stored. */
   readonly isGroupFound?: boolean;
 }
 

@@ -196,6 +196,46 @@ describe('groups and subscribers in DynamoDB', () => {
     });
   });
 
+  describe('a message that is scheduled', () => {
+    const SOON_MS = 60_000;
+
+    it('does not have its group read again that was seen a moment before', async () => {
+      await groups.put(GROUP, groupSettings());
+      ground.clients.groupSightings.note(GROUP, performance.now() + SOON_MS);
+      const reads = countGroupReads();
+
+      await messages.create(aMessage(), aSealedContent(), { isGroupFound: true });
+
+      expect(reads()).toBe(0);
+    });
+
+    it('takes the mark of a removal away that may have come since its group was seen', async () => {
+      await groups.put(GROUP, groupSettings());
+      ground.clients.groupSightings.note(GROUP, performance.now() - SOON_MS);
+      beforeTransaction('Delete', async () => {
+        await messages.create(aMessage(), aSealedContent(), { isGroupFound: true });
+      });
+
+      await expect(groups.remove(GROUP)).rejects.toThrow(GroupInUseError);
+    });
+  });
+
+  /** Tells how often a group was read since. */
+  function countGroupReads(): () => number {
+    let count = 0;
+    ground.clients.dynamo.middlewareStack.add(
+      (next, { commandName }) => {
+        const handle: typeof next = async (args) => {
+          count += commandName === 'GetItemCommand' ? 1 : 0;
+          return next(args);
+        };
+        return handle;
+      },
+      { step: 'initialize' },
+    );
+    return () => count;
+  }
+
   /** Runs `action` once, just before a removal sends its next transaction that begins so: `Update` takes subscribers away, `Delete` the group. */
   function beforeTransaction(begins: 'Update' | 'Delete', action: () => Promise<void>): void {
     let isOver = false;

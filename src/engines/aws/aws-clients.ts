@@ -6,6 +6,7 @@ import { NodeHttpHandler } from '@smithy/node-http-handler';
 import { SECOND_MS } from '../../platform/clock/clock.ts';
 import { unlogged } from '../../platform/aws/unlogged.ts';
 import type { Metrics } from '../../platform/metrics/metrics.ts';
+import { GroupSightings } from './group-sightings.ts';
 import type { Item } from './item.ts';
 import { SharedReads } from './shared-reads.ts';
 
@@ -39,6 +40,7 @@ export class AwsClients {
   readonly s3: S3Client;
   readonly sqs: SQSClient;
   readonly groupReads = new SharedReads<Item | undefined>();
+  readonly groupSightings = new GroupSightings();
   readonly #dynamoBelow: DynamoDBClient;
 
   constructor(dynamo: DynamoDBDocumentClient, s3: S3Client, sqs: SQSClient, dynamoBelow: DynamoDBClient) {

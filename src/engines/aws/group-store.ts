@@ -18,6 +18,7 @@ import { type ExpectedVersion, requireVersion } from '../../platform/errors/vers
 import { isFinished, MESSAGE_STATUSES } from '../../schedule/message.ts';
 import { AwsClients } from './aws-clients.ts';
 import { AwsNames } from './aws-names.ts';
+import { pauseForSightings } from './group-sightings.ts';
 import {
   branded,
   instant,
@@ -44,8 +45,8 @@ const NOBODY: Group['counts'] = { active: 0, pending: 0, unsubscribed: 0, bounce
 // What waits for an operator who has to mend something (`failed`) is unfinished too.
 const UNFINISHED = MESSAGE_STATUSES.filter((status) => !isFinished(status));
 
-// `removal` is the token of a removal that has begun. Whatever is added to the group takes it away, so a removal that still finds its own
-// knows that nothing was added since it began. One that is left behind means nothing.
+// `removal` is the token of a removal that has begun. Whatever is added to the group takes it away, so a removal that still finds it knows
+// that nothing was added since it began (but for messages that its look has found: see group-sightings.ts). One that is left behind means nothing.
 const isBeingRemoved = 'removal = :removal';
 
 /*
@@ -117,9 +118,9 @@ export class AwsGroupStore extends GroupStore {
         throw new GroupNotFoundError(name);
       }
       requireVersion(expectedVersion, group.version);
-      const removal = randomUUID();
+      const removal = await this.#beginRemoval(group);
       if (
-        (await this.#beginRemoval(group, removal)) &&
+        removal !== undefined &&
         (await this.#removeSubscribers(name, removal)) &&
         (await this.#endRemoval(name, removal))
       ) {
@@ -192,25 +193,31 @@ export class AwsGroupStore extends GroupStore {
   }
 
   /**
-   * Marks the group, then looks for messages: one that is scheduled later takes the mark away. False where the group has another version by now.
+   * Marks the group, waits for those who have seen it without the mark, then looks for messages: one that is scheduled later takes the mark
+   * away. Answers the mark; removals at the same time share one, or each would take away the other's for ever. Absent where the group has
+   * another version by now, or something was added to it.
    * @throws {GroupInUseError}
    */
-  async #beginRemoval(group: Group, removal: string): Promise<boolean> {
+  async #beginRemoval(group: Group): Promise<string | undefined> {
+    const Key = { group_name: group.name };
+    const TableName = this.names.tables.groups;
     const { kind } = await transact(this.clients.dynamo, [
       {
         Update: {
-          TableName: this.names.tables.groups,
-          Key: { group_name: group.name },
-          UpdateExpression: 'SET removal = :removal',
+          TableName,
+          Key,
+          UpdateExpression: 'SET removal = if_not_exists(removal, :removal)',
           ConditionExpression: '#version = :version',
           ExpressionAttributeNames: { '#version': 'version' },
-          ExpressionAttributeValues: { ':removal': removal, ':version': group.version },
+          ExpressionAttributeValues: { ':removal': randomUUID(), ':version': group.version },
         },
       },
     ]);
     if (kind === 'failed') {
-      return false;
+      return undefined;
     }
+    const marked = await readItem(this.clients.dynamo, TableName, Key);
+    await pauseForSightings();
     const unfinished = await queryItems(
       this.clients.dynamo,
       {
@@ -231,7 +238,7 @@ export class AwsGroupStore extends GroupStore {
     if (unfinished.length > 0) {
       throw new GroupInUseError(group.name);
     }
-    return true;
+    return marked && optionalText(marked, 'removal');
   }
 
   /** False where something was added to the group since. */
@@ -329,9 +336,19 @@ export async function readGroup(
   names: AwsNames,
   name: GroupName,
 ): Promise<Item | undefined> {
-  return clients.groupReads.read(name, () =>
-    readItem(clients.dynamo, names.tables.groups, { group_name: name }),
-  );
+  return clients.groupReads.read(name, async () => {
+    const askedAtMs = performance.now();
+    const item = await readItem(clients.dynamo, names.tables.groups, { group_name: name });
+    if (isSafe(item)) {
+      clients.groupSightings.note(name, askedAtMs);
+    }
+    return item;
+  });
+}
+
+/** There, and nobody was removing it. */
+export function isSafe(item: Item | undefined): item is Item {
+  return item !== undefined && !('removal' in item);
 }
 
 /**

@@ -27,7 +27,7 @@ import { AwsNames } from './aws-names.ts';
 import { ContentBucket, contentObject } from './content-bucket.ts';
 import { DueFinder } from './due-finder.ts';
 import { queryDue } from './due-query.ts';
-import { groupUpdate, readGroup } from './group-store.ts';
+import { groupUpdate, isSafe, readGroup } from './group-store.ts';
 import { ItemUpdate } from './item-update.ts';
 import { branded, integer, type Item, optionalText, text } from './item.ts';
 import { LowWaterMark } from './low-water-mark.ts';
@@ -368,14 +368,16 @@ export class AwsMessageStore extends MessageStore {
 
   /** Reads first, because there mostly is one: a read costs a fifth of a write, and does not collide with others. A second run finds it. */
   async #ensureGroup({ group, addedAt }: Message): Promise<void> {
-    const item = await readGroup(this.clients, this.names, group);
-    if (!item || 'removal' in item) {
+    if (!isSafe(await readGroup(this.clients, this.names, group))) {
       await transact(this.clients.dynamo, [groupUpdate(this.names, group, addedAt)]);
     }
   }
 
-  /** A removal of the group that began before the record was written has not seen it, but loses its mark here, and looks again. */
+  /** A removal of the group that may not have seen the record loses its mark here, and looks again. */
   async #keepGroup(message: Message): Promise<void> {
+    if (this.clients.groupSightings.isFresh(message.group)) {
+      return;
+    }
     try {
       await this.#ensureGroup(message);
     } catch (error) {

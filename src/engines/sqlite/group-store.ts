@@ -161,8 +161,8 @@ function toSendWindow(json: string | undefined): SendWindow | undefined {
 
 /** Makes the group where there is none; for use inside a transaction. A second run does nothing. */
 export function ensureGroup(database: SqliteDatabase, name: GroupName, at: Temporal.Instant): void {
-  database.run(
-    'INSERT INTO groups (group_name, date_added, version) VALUES (:name, :at, 1) ON CONFLICT DO NOTHING',
-    { name, at: at.epochMilliseconds },
+  database.runInPlace(
+    'INSERT INTO groups (group_name, date_added, version) VALUES (?, ?, 1) ON CONFLICT DO NOTHING',
+    [name, at.epochMilliseconds],
   );
 }

@@ -303,9 +303,9 @@ export class SqliteMessageStore extends MessageStore {
   }
 
   #writeContent(key: MessageKey, content: SealedContent): void {
-    this.database.run(
-      'INSERT INTO contents VALUES (:key, :content) ON CONFLICT DO UPDATE SET content = :content',
-      { key, content: content.bytes },
+    this.database.runInPlace(
+      'INSERT INTO contents VALUES (?, ?) ON CONFLICT DO UPDATE SET content = excluded.content',
+      [key, content.bytes],
     );
   }
 

@@ -34,29 +34,34 @@ export class LoggingModule {}
 /** JSON for machines; on a terminal the same lines for people, made in this process: a worker thread would lose the last ones. */
 async function openDestination(): Promise<DestinationStream> {
   if (!process.stdout.isTTY) {
-    return writingOncePerTurn(destination({ fd: process.stdout.fd, sync: true, minLength: TURN_BYTES }));
+    return writingOncePerTurn(destination({ fd: process.stdout.fd, sync: true }));
   }
   const { build } = await import('pino-pretty'); // nothing of it is read where nobody looks
   return build({ colorize: true, singleLine: true, translateTime: 'SYS:HH:MM:ss.l', sync: true });
 }
 
 // What waits for the end of a turn at most; more is written at once. Less than pino writes at a time (16 KB).
-const TURN_BYTES = 8_192;
+const TURN_LENGTH = 8_192;
 
 /** The lines of one turn of the event loop are one call of the system, at its end or with the end of the process. */
-function writingOncePerTurn(stdout: ReturnType<typeof destination>): DestinationStream {
-  let isWaiting = false;
+function writingOncePerTurn(stdout: DestinationStream): DestinationStream {
+  let lines = '';
   const flush = (): void => {
-    isWaiting = false;
-    stdout.flushSync();
+    const turn = lines;
+    lines = '';
+    if (turn !== '') {
+      stdout.write(turn);
+    }
   };
   process.once('exit', flush);
   return {
     write: (line) => {
-      stdout.write(line);
-      if (!isWaiting) {
-        isWaiting = true;
+      if (lines === '') {
         setImmediate(flush);
+      }
+      lines += line;
+      if (lines.length > TURN_LENGTH) {
+        flush();
       }
     },
   };

@@ -22,11 +22,12 @@ export class RequestLog {
   /** Goes on with the request, and writes its line when it has ended. */
   begin(request: FastifyRequest, reply: FastifyReply, proceed: () => void): void {
     const goOn = (): void => {
-      // Bound, because the end is reported by the socket, which belongs to no request. `close` comes last, and alone when
-      // the client went away.
+      // The end is reported by the socket, which belongs to no request. `close` comes last, and alone when the client went away.
+      const scope = new AsyncResource('REQUEST');
       let event: EndEvent = 'request.aborted';
-      const close = AsyncResource.bind(() => this.#report(event, request, reply));
-      reply.raw.once('finish', () => (event = 'request.completed')).once('close', close);
+      reply.raw
+        .once('finish', () => (event = 'request.completed'))
+        .once('close', () => scope.runInAsyncScope(() => this.#report(event, request, reply)));
       proceed();
     };
     this.pino.runInContext(goOn, { bindings: { request_id: request.id } });
