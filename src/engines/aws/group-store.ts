@@ -339,7 +339,7 @@ export async function readGroup(
   return clients.groupReads.read(name, async () => {
     const askedAtMs = performance.now();
     const item = await readItem(clients.dynamo, names.tables.groups, { group_name: name });
-    if (isSafe(item)) {
+    if (isUnmarked(item)) {
       clients.groupSightings.note(name, askedAtMs);
     }
     return item;
@@ -347,7 +347,7 @@ export async function readGroup(
 }
 
 /** There, and nobody was removing it. */
-export function isSafe(item: Item | undefined): item is Item {
+export function isUnmarked(item: Item | undefined): item is Item {
   return item !== undefined && !('removal' in item);
 }
 

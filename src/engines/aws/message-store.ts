@@ -27,7 +27,7 @@ import { AwsNames } from './aws-names.ts';
 import { ContentBucket, contentObject } from './content-bucket.ts';
 import { DueFinder } from './due-finder.ts';
 import { queryDue } from './due-query.ts';
-import { groupUpdate, isSafe, readGroup } from './group-store.ts';
+import { groupUpdate, isUnmarked, readGroup } from './group-store.ts';
 import { ItemUpdate } from './item-update.ts';
 import { branded, integer, type Item, optionalText, text } from './item.ts';
 import { LowWaterMark } from './low-water-mark.ts';
@@ -368,7 +368,7 @@ export class AwsMessageStore extends MessageStore {
 
   /** Reads first, because there mostly is one: a read costs a fifth of a write, and does not collide with others. A second run finds it. */
   async #ensureGroup({ group, addedAt }: Message): Promise<void> {
-    if (!isSafe(await readGroup(this.clients, this.names, group))) {
+    if (!isUnmarked(await readGroup(this.clients, this.names, group))) {
       await transact(this.clients.dynamo, [groupUpdate(this.names, group, addedAt)]);
     }
   }

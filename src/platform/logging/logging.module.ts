@@ -44,7 +44,7 @@ async function openDestination(): Promise<DestinationStream> {
 const TURN_LENGTH = 8_192;
 
 /** The lines of one turn of the event loop are one call of the system, at its end or with the end of the process. */
-function writingOncePerTurn(stdout: DestinationStream): DestinationStream {
+function writingOncePerTurn(stdout: ReturnType<typeof destination>): DestinationStream {
   let lines = '';
   const flush = (): void => {
     const turn = lines;
@@ -53,7 +53,10 @@ function writingOncePerTurn(stdout: DestinationStream): DestinationStream {
       stdout.write(turn);
     }
   };
-  process.once('exit', flush);
+  process.once('exit', () => {
+    flush();
+    stdout.flushSync(); // what a full pipe has not taken yet: nobody tries again after this
+  });
   return {
     write: (line) => {
       if (lines === '') {
